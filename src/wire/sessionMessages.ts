@@ -1,0 +1,232 @@
+import {
+  base64,
+  boolean,
+  hex,
+  integer,
+  list,
+  literal,
+  nullable,
+  object,
+  oneOf,
+  type SchemaType,
+  tagged,
+  text,
+} from "../base/schema.ts";
+import { certificateChain } from "./handshakeMessages.ts";
+
+/**
+ * What client and server say to each other inside the channel. Every request has an `id` that the client chooses,
+ * counting up from 1; the server answers each exactly once with the same `id`. Pushes have none.
+ */
+
+/** Most raw bytes of a blob in one message. */
+export const maxBlobPieceBytes = 64 * 1024;
+/** Longest blob that is stored. */
+export const maxBlobBytes = 4 * 1024 * 1024;
+/** Longest entry line, in bytes, without its line end. */
+export const maxEntryLineBytes = 128 * 1024;
+/** Most entries in one answer; the answer's frame limit may cut earlier. */
+export const maxEntriesPerAnswer = 256;
+export const maxKeyPackageBytes = 12 * 1024;
+export const maxKeyPackagesPerMessage = 10;
+export const maxReceiptBytes = 64 * 1024;
+export const maxCrlBytes = 96 * 1024;
+
+const id = integer(1, 0xffff_ffff);
+const conversation = hex(16);
+const fingerprint = hex(32);
+const digest = hex(32);
+const count = integer();
+const time = integer();
+const email = text({ min: 3, max: 254 });
+const username = text({ min: 1, max: 32, pattern: /^[a-z0-9][a-z0-9._-]{0,31}$/ });
+const password = text({ min: 1, max: 1024 });
+const line = text({ min: 2, max: maxEntryLineBytes });
+const keyPackage = base64({ min: 1, max: maxKeyPackageBytes });
+
+/** A checkpoint as it travels; the conversation is in the message around it. */
+export const checkpointSchema = object({
+  size: integer(1),
+  root: digest,
+  at: time,
+  server: fingerprint,
+  sig: base64({ min: 1, max: 1024 }),
+});
+export type WireCheckpoint = SchemaType<typeof checkpointSchema>;
+
+const storedEntry = object({ at: time, line });
+export type StoredEntry = SchemaType<typeof storedEntry>;
+
+/** Requests that are allowed before the account is known. */
+export const loginRequestSchema = tagged("type", {
+  register: object({ type: literal("register"), id, email, username, password }),
+  login: object({ type: literal("login"), id, email, password }),
+  ping: object({ type: literal("ping"), id }),
+});
+export type LoginRequest = SchemaType<typeof loginRequestSchema>;
+
+/** Requests of an authenticated client. */
+export const requestSchema = tagged("type", {
+  ping: object({ type: literal("ping"), id }),
+  publish_key_packages: object({
+    type: literal("publish_key_packages"),
+    id,
+    packages: list(keyPackage, maxKeyPackagesPerMessage),
+    last_resort: nullable(keyPackage),
+  }),
+  fetch_key_packages: object({ type: literal("fetch_key_packages"), id, username }),
+  fetch_certificates: object({
+    type: literal("fetch_certificates"),
+    id,
+    fingerprints: list(fingerprint, 64),
+  }),
+  put_blob: object({
+    type: literal("put_blob"),
+    id,
+    sha256: digest,
+    size: integer(1, maxBlobBytes),
+    offset: integer(0, maxBlobBytes),
+    data: base64({ min: 1, max: maxBlobPieceBytes }),
+  }),
+  fetch_blob: object({ type: literal("fetch_blob"), id, sha256: digest, offset: integer(0, maxBlobBytes) }),
+  post: object({ type: literal("post"), id, line }),
+  list_conversations: object({ type: literal("list_conversations"), id, after: nullable(conversation) }),
+  fetch_entries: object({
+    type: literal("fetch_entries"),
+    id,
+    conversation,
+    from: count,
+    limit: integer(1, maxEntriesPerAnswer),
+  }),
+  sign_receipt: object({
+    type: literal("sign_receipt"),
+    id,
+    conversation,
+    statement: base64({ min: 1, max: maxReceiptBytes }),
+    signed_data: base64({ min: 1, max: maxReceiptBytes }),
+  }),
+  fetch_receipt: object({ type: literal("fetch_receipt"), id, conversation, size: integer(1) }),
+});
+export type Request = SchemaType<typeof requestSchema>;
+
+/** Why a request was refused. The first group is about the request, the second about an entry (DESIGN: Acceptance). */
+export const refusalCodes = [
+  "MALFORMED",
+  "UNEXPECTED",
+  "IDENTITY_MISMATCH",
+  "AUTHENTICATION_FAILED",
+  "TAKEN",
+  "REGISTRATION_CLOSED",
+  "ACCOUNT_DISABLED",
+  "WEAK_PASSWORD",
+  "TRY_LATER",
+  "TOO_MANY",
+  "NOT_FOUND",
+  "NO_KEY_PACKAGE",
+  "BAD_KEY_PACKAGE",
+  "BAD_BLOB",
+  "BAD_RECEIPT",
+  "CONVERSATION_EXISTS",
+  "UNAVAILABLE",
+  "INTERNAL",
+  "UNKNOWN_SENDER",
+  "REPLAY",
+  "GAP",
+  "BAD_SIGNATURE",
+  "BAD_VIEW",
+  "STALE_EPOCH",
+  "CLOCK",
+  "CERTIFICATE_INVALID",
+  "CERTIFICATE_REVOKED",
+  "REKEY_NEEDED",
+  "BAD_BODY",
+  "FORBIDDEN",
+  "CLOSED",
+] as const;
+export type RefusalCode = (typeof refusalCodes)[number];
+
+const conversationSummary = object({ conversation, size: integer(1) });
+export type ConversationSummary = SchemaType<typeof conversationSummary>;
+
+/** What the server sends: answers (with `id`) and pushes (without). */
+export const serverMessageSchema = tagged("type", {
+  refused: object({
+    type: literal("refused"),
+    id,
+    code: oneOf(refusalCodes),
+    message: text({ max: 512 }),
+    /** CONVERSATION_EXISTS: the other conversation's id. TRY_LATER: milliseconds. CLOCK: server time. GAP, REPLAY: the next seqno. Else "". */
+    detail: text({ max: 128 }),
+  }),
+  pong: object({ type: literal("pong"), id }),
+  authenticated: object({
+    type: literal("authenticated"),
+    id,
+    username,
+    email,
+    time,
+    one_time_key_packages: count,
+    last_resort_key_package: boolean,
+  }),
+  published: object({ type: literal("published"), id, one_time: count, last_resort: boolean }),
+  key_packages: object({
+    type: literal("key_packages"),
+    id,
+    username,
+    packages: list(object({ package: keyPackage, last_resort: boolean }), 16),
+  }),
+  certificates: object({ type: literal("certificates"), id, chains: list(certificateChain, 64) }),
+  blob_stored: object({ type: literal("blob_stored"), id, sha256: digest, complete: boolean }),
+  blob: object({
+    type: literal("blob"),
+    id,
+    sha256: digest,
+    size: integer(1, maxBlobBytes),
+    offset: integer(0, maxBlobBytes),
+    data: base64({ max: maxBlobPieceBytes }),
+  }),
+  accepted: object({
+    type: literal("accepted"),
+    id,
+    conversation,
+    index: count,
+    at: time,
+    checkpoint: checkpointSchema,
+  }),
+  conversations: object({
+    type: literal("conversations"),
+    id,
+    conversations: list(conversationSummary, 256),
+    more: boolean,
+  }),
+  entries: object({
+    type: literal("entries"),
+    id,
+    conversation,
+    from: count,
+    entries: list(storedEntry, maxEntriesPerAnswer),
+    checkpoint: checkpointSchema,
+  }),
+  countersigned: object({
+    type: literal("countersigned"),
+    id,
+    conversation,
+    size: integer(1),
+    signed_data: base64({ min: 1, max: maxReceiptBytes }),
+  }),
+  crl: object({ type: literal("crl"), crl: base64({ min: 1, max: maxCrlBytes }) }),
+  pushed: object({
+    type: literal("pushed"),
+    conversation,
+    from: count,
+    entries: list(storedEntry, maxEntriesPerAnswer),
+    checkpoint: checkpointSchema,
+  }),
+  receipt: object({
+    type: literal("receipt"),
+    conversation,
+    size: integer(1),
+    signed_data: base64({ min: 1, max: maxReceiptBytes }),
+  }),
+});
+export type ServerMessage = SchemaType<typeof serverMessageSchema>;
