@@ -7,14 +7,15 @@ export const protocolVersion = 2;
 const mlKem768PublicKeyBytes = 1184;
 const mlKem768CiphertextBytes = 1088;
 
-/** At most leaf, issuing CA and root, each at most 4 KiB. */
-const maxChainCertificates = 4;
-const maxCertificateBytes = 4096;
+/** Leaf, issuing CAs and root; inclusive. */
+export const maxChainCertificates = 4;
+/** Of one certificate of a chain in DER, inclusive; the frame limit of the handshake is met by all of them together. */
+export const maxChainCertificateBytes = 4096;
 
 const exactly = (bytes: number) => base64({ min: bytes, max: bytes });
 
 /** A certificate chain, leaf first, each in DER. */
-export const certificateChain = list(base64({ min: 1, max: maxCertificateBytes }), maxChainCertificates);
+export const certificateChain = list(base64({ min: 1, max: maxChainCertificateBytes }), maxChainCertificates);
 
 export const helloSchema = object({
   type: literal("hello"),
