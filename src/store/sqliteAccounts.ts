@@ -1,0 +1,179 @@
+import type { Hex } from "../base/hex.ts";
+import type { Account, AccountStore, CertificateRecord } from "./accountStore.ts";
+import { type CertificateRow, certificateOf, type SqliteCertificates } from "./sqliteCertificates.ts";
+import type { SqliteDatabase } from "./sqliteDatabase.ts";
+import { StoreError } from "./storeError.ts";
+
+interface UserRow {
+  readonly id: number;
+  readonly email: string;
+  readonly username: string;
+  readonly pwd_hash: string;
+  readonly created_at: number;
+  readonly disabled: number;
+}
+type AccountRow = UserRow & { readonly [K in keyof CertificateRow]: CertificateRow[K] | null };
+
+const select = `SELECT u.id, u.email, u.username, u.pwd_hash, u.created_at, u.disabled,
+    c.fingerprint, c.person, c.role, c.issuer_serial, c.chain
+  FROM users u LEFT JOIN certificates c ON c.id = u.certificate`;
+
+export class SqliteAccounts implements AccountStore {
+  readonly #db: SqliteDatabase;
+  readonly #certificates: SqliteCertificates;
+  readonly #insert;
+  readonly #byEmail;
+  readonly #byUsername;
+  readonly #bind;
+  readonly #dropPackages;
+  readonly #setDisabled;
+  readonly #failures;
+  readonly #countFailure;
+  readonly #clearFailures;
+  readonly #forgiveFailure;
+  readonly #bucket;
+  readonly #setBucket;
+
+  constructor(db: SqliteDatabase, certificates: SqliteCertificates) {
+    this.#db = db;
+    this.#certificates = certificates;
+    this.#insert = db.prepare<{ id: number }, [string, string, string, number, number]>(
+      `INSERT INTO users (email, username, pwd_hash, created_at, certificate) VALUES (?, ?, ?, ?, ?)
+       RETURNING id`,
+    );
+    this.#byEmail = db.prepare<AccountRow, [string]>(`${select} WHERE u.email = ?`);
+    this.#byUsername = db.prepare<AccountRow, [string]>(`${select} WHERE u.username = ?`);
+    this.#bind = db.prepare<null, [number, number]>("UPDATE users SET certificate = ? WHERE id = ?");
+    this.#dropPackages = db.prepare<null, [number, number]>(
+      `DELETE FROM key_packages
+       WHERE certificate = (SELECT certificate FROM users WHERE id = ?) AND certificate <> ?`,
+    );
+    this.#setDisabled = db.prepare<null, [number, number]>("UPDATE users SET disabled = ? WHERE id = ?");
+    this.#failures = db.prepare<{ failures: number; last_at: number }, [string]>(
+      "SELECT failures, last_at FROM login_failures WHERE subject = ?",
+    );
+    this.#countFailure = db.prepare<null, [string, number]>(
+      `INSERT INTO login_failures (subject, failures, last_at) VALUES (?, 1, ?)
+       ON CONFLICT DO UPDATE SET failures = failures + 1, last_at = excluded.last_at`,
+    );
+    this.#clearFailures = db.prepare<null, [string]>("DELETE FROM login_failures WHERE subject = ?");
+    this.#forgiveFailure = db.prepare<null, [string]>(
+      "UPDATE login_failures SET failures = max(0, failures - 1) WHERE subject = ?",
+    );
+    this.#bucket = db.prepare<{ full_at: number }, [string]>(
+      "SELECT full_at FROM token_buckets WHERE subject = ?",
+    );
+    this.#setBucket = db.prepare<null, [string, number]>(
+      `INSERT INTO token_buckets (subject, full_at) VALUES (?, ?)
+       ON CONFLICT DO UPDATE SET full_at = excluded.full_at`,
+    );
+  }
+
+  create(account: Parameters<AccountStore["create"]>[0]): ReturnType<AccountStore["create"]> {
+    const { email, username, passwordHash, certificate, nowMs } = account;
+    return this.#db.write(() => {
+      if (this.#byEmail.get(email) !== null || this.#byUsername.get(username) !== null)
+        return { kind: "taken" };
+      const number = this.#certificates.put(certificate, nowMs);
+      if (number === undefined) return { kind: "certificate_conflict" };
+      const id = this.#insert.get(email, username, passwordHash, nowMs, number)?.id;
+      if (id === undefined) throw new StoreError("MISUSE", "the new account has no row number");
+      return {
+        kind: "created",
+        account: { id, email, username, passwordHash, createdAtMs: nowMs, disabled: false, certificate },
+      };
+    });
+  }
+
+  byEmail(email: string): Promise<Account | undefined> {
+    return this.#db.read(() => accountOf(this.#byEmail.get(email)));
+  }
+
+  byUsername(username: string): Promise<Account | undefined> {
+    return this.#db.read(() => accountOf(this.#byUsername.get(username)));
+  }
+
+  bindCertificate(
+    change: Parameters<AccountStore["bindCertificate"]>[0],
+  ): ReturnType<AccountStore["bindCertificate"]> {
+    return this.#db.write(() => {
+      const number = this.#certificates.put(change.certificate, change.nowMs);
+      if (number === undefined) return "certificate_conflict";
+      this.#dropPackages.run(change.account, number);
+      this.#bind.run(number, change.account);
+      return "bound";
+    });
+  }
+
+  setDisabled(account: number, disabled: boolean): Promise<void> {
+    return this.#db.write(() => void this.#setDisabled.run(disabled ? 1 : 0, account));
+  }
+
+  putCertificate(certificate: CertificateRecord, nowMs: number): Promise<"stored" | "certificate_conflict"> {
+    return this.#db.write(() =>
+      this.#certificates.put(certificate, nowMs) === undefined ? "certificate_conflict" : "stored",
+    );
+  }
+
+  certificates(fingerprints: readonly Hex[]): Promise<readonly CertificateRecord[]> {
+    return this.#db.read(() =>
+      fingerprints.map((one) => this.#certificates.byFingerprint(one)).filter((one) => one !== undefined),
+    );
+  }
+
+  certificatesVisibleTo(person: Hex, fingerprints: readonly Hex[]): Promise<readonly CertificateRecord[]> {
+    return this.#db.read(() =>
+      fingerprints.map((one) => this.#certificates.visibleTo(person, one)).filter((one) => one !== undefined),
+    );
+  }
+
+  reserveAttempt(attempt: Parameters<AccountStore["reserveAttempt"]>[0]): Promise<number> {
+    const { counted, consulted, nowMs } = attempt;
+    return this.#db.write(() => {
+      let waitMs = 0;
+      for (const { subject, delayMs } of [...counted, ...consulted]) {
+        const row = this.#failures.get(subject);
+        if (row !== null) waitMs = Math.max(waitMs, row.last_at + delayMs(row.failures) - nowMs);
+      }
+      if (waitMs > 0) return waitMs;
+      for (const { subject } of counted) this.#countFailure.run(subject, nowMs);
+      return 0;
+    });
+  }
+
+  settleAttempt(outcome: Parameters<AccountStore["settleAttempt"]>[0]): Promise<void> {
+    return this.#db.write(() => {
+      for (const subject of outcome.clear) this.#clearFailures.run(subject);
+      for (const subject of outcome.forgive) this.#forgiveFailure.run(subject);
+      for (const subject of outcome.count) this.#countFailure.run(subject, outcome.nowMs);
+    });
+  }
+
+  /** The bucket is kept as the time at which it is full: it holds `capacity - (fullAt - now) / refillMs` tokens. */
+  takeToken(bucket: Parameters<AccountStore["takeToken"]>[0]): Promise<number> {
+    const { subject, capacity, refillMs, nowMs } = bucket;
+    return this.#db.write(() => {
+      const fullAt = Math.max(nowMs, this.#bucket.get(subject)?.full_at ?? 0) + refillMs;
+      const waitMs = fullAt - nowMs - capacity * refillMs;
+      if (waitMs > 0) return waitMs;
+      this.#setBucket.run(subject, fullAt);
+      return 0;
+    });
+  }
+}
+
+function accountOf(row: AccountRow | null): Account | undefined {
+  if (row === null) return undefined;
+  const { fingerprint, person, role, issuer_serial, chain } = row;
+  const bound =
+    fingerprint !== null && person !== null && role !== null && issuer_serial !== null && chain !== null;
+  return {
+    id: row.id,
+    email: row.email,
+    username: row.username,
+    passwordHash: row.pwd_hash,
+    createdAtMs: row.created_at,
+    disabled: row.disabled !== 0,
+    certificate: bound ? certificateOf({ fingerprint, person, role, issuer_serial, chain }) : undefined,
+  };
+}

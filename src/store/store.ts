@@ -1,0 +1,31 @@
+import type { AccountStore } from "./accountStore.ts";
+import type { BlobStore } from "./blobStore.ts";
+import type { KeyPackageStore } from "./keyPackageStore.ts";
+import type { LogStore } from "./logStore.ts";
+import type { ReceiptStore } from "./receiptStore.ts";
+
+/**
+ * What a server keeps. Every call says what is durable and atomic when its promise resolves; every call may reject with
+ * `StoreError`. Reads see every write that has resolved. Several processes may work on one store at the same time: what
+ * has to be decided once (an account's name, the next index of a log, who takes a key package) is decided here.
+ * Times are ms since the epoch and come from the caller.
+ */
+export interface Store {
+  readonly accounts: AccountStore;
+  readonly keyPackages: KeyPackageStore;
+  readonly blobs: BlobStore;
+  readonly log: LogStore;
+  readonly receipts: ReceiptStore;
+
+  /** Deletes what has expired: key packages, uploads and blobs that no entry names after `unnamedBlobMs`, welcomes after
+   *  `welcomeMs`, counters that have no effect any more. Safe at any time. */
+  sweep(request: {
+    readonly nowMs: number;
+    readonly unnamedBlobMs: number;
+    readonly welcomeMs: number;
+    readonly counterMs: number;
+  }): Promise<void>;
+
+  /** Finishes the writes that were asked for, then lets go of the file or connection. Later calls reject with `CLOSED`. */
+  close(): Promise<void>;
+}

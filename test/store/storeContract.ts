@@ -1,0 +1,781 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { encodeHex, type Hex } from "../../src/base/hex.ts";
+import { crypto } from "../../src/crypto/crypto.ts";
+import { systemRandom } from "../../src/crypto/systemRandom.ts";
+import type { AttemptCounter, CertificateRecord } from "../../src/store/accountStore.ts";
+import type { LogAppend, NewEntry } from "../../src/store/logStore.ts";
+import type { Store } from "../../src/store/store.ts";
+import { certificateRecord, randomHex } from "./certificateRecord.ts";
+
+/** How the suite gets at a backend. */
+export interface Backend {
+  /** A store on fresh, empty ground. */
+  open(): Promise<Store>;
+  /** Another connection to the same data, as a second process would have. */
+  openAgain(): Promise<Store>;
+  cleanUp(): Promise<void>;
+}
+
+const hour = 3_600_000;
+const day = 24 * hour;
+const t0 = 1_790_000_000_000;
+const sweepAt = (nowMs: number) => ({ nowMs, unnamedBlobMs: day, welcomeMs: 90 * day, counterMs: day });
+
+function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+function entry(sender: Hex, seqno: number, over: Partial<NewEntry> = {}): NewEntry {
+  return {
+    at: t0,
+    line: `{"sender":"${sender}","seqno":${seqno}}`,
+    sender,
+    seqno,
+    root: systemRandom(32),
+    ...over,
+  };
+}
+
+function append(over: Partial<LogAppend> & Pick<LogAppend, "conversation" | "entries">): LogAppend {
+  const expectedSize = over.expectedSize ?? 0;
+  return {
+    expectedSize,
+    create: expectedSize === 0 ? { kind: "group", pair: undefined } : undefined,
+    blobs: [],
+    members: [],
+    closes: false,
+    checkpoint: {
+      size: expectedSize + over.entries.length,
+      root: randomHex(32),
+      at: t0,
+      server: randomHex(32),
+      sig: systemRandom(70),
+    },
+    state: undefined,
+    ...over,
+  };
+}
+
+async function withCertificate(
+  store: Store,
+  over: Partial<CertificateRecord> = {},
+): Promise<CertificateRecord> {
+  const record = certificateRecord(over);
+  expect(await store.accounts.putCertificate(record, t0)).toBe("stored");
+  return record;
+}
+
+/** A conversation of these certificates with its `create` entry. */
+async function conversationOf(store: Store, ...members: CertificateRecord[]): Promise<Hex> {
+  const conversation = randomHex(16);
+  const [creator] = members;
+  if (creator === undefined) throw new Error("a conversation needs a creator");
+  const outcome = await store.log.append(
+    append({
+      conversation,
+      entries: [entry(creator.fingerprint, 1)],
+      members: members.map(({ fingerprint }) => ({ change: "joined", fingerprint, index: 0 })),
+    }),
+  );
+  expect(outcome).toEqual({ kind: "appended" });
+  return conversation;
+}
+
+async function putBlob(store: Store, uploader: Hex, data: Uint8Array, nowMs = t0): Promise<Hex> {
+  const sha256 = encodeHex(crypto().sha256(data));
+  const put = await store.blobs.putPiece({
+    uploader,
+    sha256,
+    size: data.length,
+    offset: 0,
+    data,
+    quotaBytes: 1 << 20,
+    nowMs,
+  });
+  expect(put).toEqual({ kind: "stored", receivedBytes: data.length });
+  await store.blobs.finishUpload(uploader, sha256, nowMs);
+  return sha256;
+}
+
+/** What every backend has to do, said once. */
+export function describeStore(name: string, makeBackend: () => Promise<Backend>): void {
+  describe(name, () => {
+    let backend: Backend;
+    let store: Store;
+    let other: Store;
+    beforeAll(async () => {
+      backend = await makeBackend();
+      store = await backend.open();
+      other = await backend.openAgain();
+    });
+    afterAll(async () => {
+      await store.close();
+      await other.close();
+      await backend.cleanUp();
+    });
+
+    describe("accounts", () => {
+      const account = (over: { email?: string; username?: string; certificate?: CertificateRecord } = {}) => {
+        const username = `u${randomHex(8)}`;
+        return {
+          email: `${username}@example.org`,
+          username,
+          passwordHash: "$argon2id$v=19$…",
+          certificate: certificateRecord(),
+          nowMs: t0,
+          ...over,
+        };
+      };
+
+      test("create() stores an account with its certificate, seen by another connection", async () => {
+        const wanted = account();
+        const created = await store.accounts.create(wanted);
+        if (created.kind !== "created") throw new Error(created.kind);
+        const found = await other.accounts.byEmail(wanted.email);
+        expect(found).toEqual(created.account);
+        expect(found).toMatchObject({ username: wanted.username, createdAtMs: t0, disabled: false });
+        expect(found?.certificate).toEqual(wanted.certificate);
+        expect(await other.accounts.byUsername(wanted.username)).toEqual(created.account);
+      });
+
+      test("create() refuses a known email or username and stores no certificate then", async () => {
+        const first = account();
+        await store.accounts.create(first);
+        for (const second of [account({ email: first.email }), account({ username: first.username })]) {
+          expect(await other.accounts.create(second)).toEqual({ kind: "taken" });
+          expect(await store.accounts.certificates([second.certificate.fingerprint])).toEqual([]);
+        }
+      });
+
+      test("create() refuses a second certificate with the same issuer and serial", async () => {
+        const first = account();
+        await store.accounts.create(first);
+        const twin = certificateRecord({ issuerSerial: first.certificate.issuerSerial });
+        const second = account({ certificate: twin });
+        expect(await store.accounts.create(second)).toEqual({ kind: "certificate_conflict" });
+        expect(await store.accounts.byEmail(second.email)).toBeUndefined();
+        expect(await store.accounts.putCertificate(twin, t0)).toBe("certificate_conflict");
+      });
+
+      test("create() of one name at the same time creates one account", async () => {
+        const both = account();
+        const kinds = await Promise.all([
+          store.accounts.create(both),
+          store.accounts.create({ ...both, certificate: certificateRecord() }),
+          other.accounts.create({ ...both, certificate: certificateRecord() }),
+        ]);
+        expect(kinds.map(({ kind }) => kind).sort()).toEqual(["created", "taken", "taken"]);
+      });
+
+      test("bindCertificate() moves an account and deletes the key packages of the old certificate", async () => {
+        const created = await store.accounts.create(account());
+        if (created.kind !== "created" || created.account.certificate === undefined)
+          throw new Error("not created");
+        const { fingerprint } = created.account.certificate;
+        await store.keyPackages.publish({
+          fingerprint,
+          device: randomHex(32),
+          oneTime: [{ digest: randomHex(32), package: systemRandom(10), expiresAtMs: t0 + day }],
+          lastResort: undefined,
+          maxOneTime: 10,
+          nowMs: t0,
+        });
+        const renewed = certificateRecord({ person: created.account.certificate.person });
+        const change = { account: created.account.id, certificate: renewed, nowMs: t0 };
+        expect(await store.accounts.bindCertificate(change)).toBe("bound");
+        expect((await store.accounts.byEmail(created.account.email))?.certificate).toEqual(renewed);
+        expect(await store.keyPackages.take(fingerprint, t0)).toBeUndefined();
+        expect(await store.accounts.certificates([fingerprint])).toHaveLength(1);
+      });
+
+      test("setDisabled() holds until it is taken back", async () => {
+        const created = await store.accounts.create(account());
+        if (created.kind !== "created") throw new Error(created.kind);
+        const { id, email } = created.account;
+        await store.accounts.setDisabled(id, true);
+        expect((await store.accounts.byEmail(email))?.disabled).toBe(true);
+        await store.accounts.setDisabled(id, false);
+        expect((await store.accounts.byEmail(email))?.disabled).toBe(false);
+      });
+    });
+
+    describe("attempts and tokens", () => {
+      const delayMs = (failures: number) => (failures < 2 ? 0 : failures * 1_000);
+
+      const reserve = (
+        on: Store,
+        counted: AttemptCounter[],
+        nowMs: number,
+        consulted: AttemptCounter[] = [],
+      ) => on.accounts.reserveAttempt({ counted, consulted, nowMs });
+
+      test("reserveAttempt() counts failures and makes the next one wait", async () => {
+        const counter = { subject: `account:${randomHex(8)}`, delayMs };
+        expect(await reserve(store, [counter], t0)).toBe(0);
+        expect(await reserve(store, [counter], t0)).toBe(0);
+        expect(await reserve(other, [counter], t0 + 500)).toBe(1_500);
+        expect(await reserve(store, [counter], t0 + 2_000)).toBe(0);
+        expect(await reserve(store, [counter], t0 + 2_000)).toBe(3_000);
+      });
+
+      test("reserveAttempt() counts nothing on any counter while one has to wait", async () => {
+        const slow = { subject: `account:${randomHex(8)}`, delayMs: () => 1_000 };
+        const fast = { subject: `address:${randomHex(8)}`, delayMs };
+        await reserve(store, [slow], t0);
+        for (let i = 0; i < 5; i++) expect(await reserve(store, [slow, fast], t0)).toBe(1_000);
+        for (let i = 0; i < 5; i++) expect(await reserve(store, [fast], t0, [slow])).toBe(1_000);
+        expect(await reserve(store, [fast], t0)).toBe(0);
+        expect(await reserve(store, [fast], t0)).toBe(0);
+      });
+
+      test("reserveAttempt() counts nothing on a counter that is only consulted", async () => {
+        const counter = { subject: `address:${randomHex(8)}`, delayMs };
+        for (let i = 0; i < 5; i++) expect(await reserve(store, [], t0, [counter])).toBe(0);
+      });
+
+      test("reserveAttempt() of many at the same time lets only the free ones through", async () => {
+        const counter = { subject: `account:${randomHex(8)}`, delayMs };
+        const waits = await Promise.all(
+          Array.from({ length: 20 }, (_, i) => reserve(i % 2 ? store : other, [counter], t0)),
+        );
+        expect(waits.filter((waitMs) => waitMs === 0)).toHaveLength(2);
+      });
+
+      test("settleAttempt() forgets one counter, takes one failure back from another and counts on a third", async () => {
+        const account = { subject: `account:${randomHex(8)}`, delayMs };
+        const address = { subject: `address:${randomHex(8)}`, delayMs };
+        const third = { subject: `address:${randomHex(8)}`, delayMs };
+        await reserve(store, [account, address], t0);
+        await reserve(store, [account, address], t0);
+        await store.accounts.settleAttempt({
+          clear: [account.subject],
+          forgive: [address.subject],
+          count: [third.subject, third.subject],
+          nowMs: t0 + 10,
+        });
+        expect(await reserve(store, [account], t0)).toBe(0);
+        expect(await reserve(store, [address], t0)).toBe(0);
+        expect(await reserve(store, [address], t0)).toBe(2_000);
+        expect(await reserve(store, [third], t0)).toBe(2_010);
+      });
+
+      test("takeToken() gives the capacity at once and one more per refill", async () => {
+        const bucket = { subject: `take:${randomHex(8)}`, capacity: 3, refillMs: 100 };
+        const take = (nowMs: number) => store.accounts.takeToken({ ...bucket, nowMs });
+        expect([await take(t0), await take(t0), await take(t0)]).toEqual([0, 0, 0]);
+        expect(await take(t0 + 30)).toBe(70);
+        expect(await take(t0 + 100)).toBe(0);
+        expect(await take(t0 + 100)).toBe(100);
+        expect(await take(t0 + 100_000)).toBe(0);
+      });
+    });
+
+    describe("key packages", () => {
+      const record = (expiresAtMs = t0 + day) => ({
+        digest: randomHex(32),
+        package: systemRandom(100),
+        expiresAtMs,
+      });
+      const publish = (fingerprint: Hex, over: object = {}) =>
+        store.keyPackages.publish({
+          fingerprint,
+          device: "d0".repeat(32) as Hex,
+          oneTime: [],
+          lastResort: undefined,
+          maxOneTime: 3,
+          nowMs: t0,
+          ...over,
+        });
+
+      test("take() hands out each one-time package once, oldest first, then the last-resort one again and again", async () => {
+        const { fingerprint } = await withCertificate(store);
+        const [a, b, last] = [record(), record(), record()];
+        expect(await publish(fingerprint, { oneTime: [a, b], lastResort: last })).toEqual({
+          oneTime: 2,
+          lastResort: true,
+        });
+        expect(await store.keyPackages.take(fingerprint, t0)).toEqual({
+          package: a.package,
+          lastResort: false,
+        });
+        expect(await other.keyPackages.take(fingerprint, t0)).toEqual({
+          package: b.package,
+          lastResort: false,
+        });
+        for (let i = 0; i < 2; i++)
+          expect(await store.keyPackages.take(fingerprint, t0)).toEqual({
+            package: last.package,
+            lastResort: true,
+          });
+        expect(await store.keyPackages.count(fingerprint, t0)).toEqual({ oneTime: 0, lastResort: false });
+      });
+
+      test("take() at the same time never hands out one package twice", async () => {
+        const { fingerprint } = await withCertificate(store);
+        await publish(fingerprint, { oneTime: [record(), record(), record()] });
+        const taken = await Promise.all(
+          Array.from({ length: 6 }, (_, i) => (i % 2 ? store : other).keyPackages.take(fingerprint, t0)),
+        );
+        const got = taken.filter((one) => one !== undefined);
+        expect(new Set(got.map((one) => encodeHex(one.package))).size).toBe(3);
+        expect(got).toHaveLength(3);
+      });
+
+      test("publish() again changes nothing, a new last-resort package replaces the old one", async () => {
+        const { fingerprint } = await withCertificate(store);
+        const [one, last] = [record(), record()];
+        await publish(fingerprint, { oneTime: [one], lastResort: last });
+        await store.keyPackages.take(fingerprint, t0);
+        await store.keyPackages.take(fingerprint, t0);
+        expect(await publish(fingerprint, { lastResort: last })).toEqual({ oneTime: 0, lastResort: false });
+        const fresh = record();
+        expect(await publish(fingerprint, { lastResort: fresh })).toEqual({ oneTime: 0, lastResort: true });
+        expect((await store.keyPackages.take(fingerprint, t0))?.package).toEqual(fresh.package);
+      });
+
+      test("publish() refuses more than the limit as a whole", async () => {
+        const { fingerprint } = await withCertificate(store);
+        await publish(fingerprint, { oneTime: [record(), record()] });
+        expect(await publish(fingerprint, { oneTime: [record(), record()] })).toBe("too_many");
+        expect(await store.keyPackages.count(fingerprint, t0)).toEqual({ oneTime: 2, lastResort: false });
+      });
+
+      test("publish() of another device deletes what the earlier device had here", async () => {
+        const { fingerprint } = await withCertificate(store);
+        const fresh = record();
+        await publish(fingerprint, { oneTime: [record(), record()], lastResort: record() });
+        await publish(fingerprint, { oneTime: [fresh], device: "d1".repeat(32) });
+        expect((await store.keyPackages.take(fingerprint, t0))?.package).toEqual(fresh.package);
+        expect(await store.keyPackages.take(fingerprint, t0)).toBeUndefined();
+      });
+
+      test("take() and count() leave out what has expired", async () => {
+        const { fingerprint } = await withCertificate(store);
+        await publish(fingerprint, { oneTime: [record(t0 + 1)], lastResort: record(t0 + 1) });
+        expect(await store.keyPackages.count(fingerprint, t0 + 1)).toEqual({ oneTime: 0, lastResort: false });
+        expect(await store.keyPackages.take(fingerprint, t0 + 1)).toBeUndefined();
+      });
+    });
+
+    describe("blobs", () => {
+      const piece = (uploader: Hex, data: Uint8Array, offset: number, length: number) => ({
+        uploader,
+        sha256: encodeHex(crypto().sha256(data)),
+        size: data.length,
+        offset,
+        data: data.subarray(offset, offset + length),
+        quotaBytes: 10_000,
+        nowMs: t0,
+      });
+
+      test("putPiece() joins pieces in order and refuses gaps, repeats, overruns and another size", async () => {
+        const uploader = randomHex(32);
+        const data = systemRandom(1_000);
+        const first = piece(uploader, data, 0, 400);
+        expect(await store.blobs.putPiece(piece(uploader, data, 400, 100))).toEqual({ kind: "wrong_offset" });
+        expect(await store.blobs.putPiece(first)).toEqual({ kind: "stored", receivedBytes: 400 });
+        for (const bad of [
+          piece(uploader, data, 300, 100),
+          piece(uploader, data, 500, 100),
+          { ...piece(uploader, data, 400, 100), size: 2_000 },
+          { ...piece(uploader, data, 400, 600), data: systemRandom(601) },
+        ])
+          expect(await other.blobs.putPiece(bad)).toEqual({ kind: "wrong_offset" });
+        expect(await other.blobs.putPiece(piece(uploader, data, 400, 600))).toEqual({
+          kind: "stored",
+          receivedBytes: 1_000,
+        });
+        expect(await store.blobs.upload(uploader, first.sha256)).toEqual(data);
+        await store.blobs.finishUpload(uploader, first.sha256, t0);
+        expect(await other.blobs.ownBlob(uploader, first.sha256)).toEqual(data);
+        expect(await store.blobs.upload(uploader, first.sha256)).toBeUndefined();
+        expect(await store.blobs.putPiece(first)).toEqual({ kind: "owned" });
+      });
+
+      test("putPiece() with offset 0 begins anew", async () => {
+        const uploader = randomHex(32);
+        const data = systemRandom(100);
+        await store.blobs.putPiece(piece(uploader, data, 0, 60));
+        expect(await store.blobs.putPiece(piece(uploader, data, 0, 100))).toEqual({
+          kind: "stored",
+          receivedBytes: 100,
+        });
+        expect(await store.blobs.upload(uploader, encodeHex(crypto().sha256(data)))).toEqual(data);
+      });
+
+      test("putPiece() refuses beyond the quota, counting uploads by their announced size", async () => {
+        const uploader = randomHex(32);
+        expect((await store.blobs.putPiece(piece(uploader, systemRandom(6_000), 0, 1))).kind).toBe("stored");
+        const second = systemRandom(4_001);
+        expect((await store.blobs.putPiece(piece(uploader, second, 0, 1))).kind).toBe("quota");
+        expect((await store.blobs.putPiece(piece(uploader, systemRandom(4_000), 0, 1))).kind).toBe("stored");
+        expect((await store.blobs.putPiece(piece(randomHex(32), second, 0, 1))).kind).toBe("stored");
+      });
+
+      test("dropUpload() forgets what was received", async () => {
+        const uploader = randomHex(32);
+        const data = systemRandom(10);
+        await store.blobs.putPiece(piece(uploader, data, 0, 5));
+        await store.blobs.dropUpload(uploader, encodeHex(crypto().sha256(data)));
+        expect((await store.blobs.putPiece(piece(uploader, data, 5, 5))).kind).toBe("wrong_offset");
+      });
+
+      test("readBlob() is for the uploader alone until an entry names the blob", async () => {
+        const alice = await withCertificate(store);
+        const bob = await withCertificate(store);
+        const eve = await withCertificate(store);
+        const conversation = await conversationOf(store, alice, bob);
+        const data = systemRandom(500);
+        const sha256 = await putBlob(store, alice.person, data);
+        const read = (person: Hex) => store.blobs.readBlob({ person, sha256, offset: 100, maxBytes: 300 });
+        expect(await read(alice.person)).toEqual({ size: 500, data: data.subarray(100, 400) });
+        expect(await read(bob.person)).toBeUndefined();
+        const blobs = [{ sha256, role: "commit" as const, index: 1, owner: alice.person }];
+        await store.log.append(
+          append({ conversation, expectedSize: 1, entries: [entry(alice.fingerprint, 2)], blobs }),
+        );
+        expect(await read(bob.person)).toEqual({ size: 500, data: data.subarray(100, 400) });
+        expect(await read(alice.person)).toEqual({ size: 500, data: data.subarray(100, 400) });
+        expect(await read(eve.person)).toBeUndefined();
+        expect(await store.blobs.readBlob({ person: bob.person, sha256, offset: 500, maxBytes: 9 })).toEqual({
+          size: 500,
+          data: new Uint8Array(0),
+        });
+      });
+
+      test("readBlob() shows a former member nothing that was named after it went", async () => {
+        const [alice, bob] = [await withCertificate(store), await withCertificate(store)];
+        const conversation = await conversationOf(store, alice, bob);
+        const named: Hex[] = [];
+        for (const index of [1, 2]) {
+          const sha256 = await putBlob(store, alice.person, systemRandom(10));
+          named.push(sha256);
+          await store.log.append(
+            append({
+              conversation,
+              expectedSize: index,
+              entries: [entry(alice.fingerprint, index + 1)],
+              blobs: [{ sha256, role: "group", index, owner: alice.person }],
+              members: index === 1 ? [{ change: "gone", fingerprint: bob.fingerprint, index }] : [],
+            }),
+          );
+        }
+        const there = await Promise.all(
+          named.map((sha256) => store.blobs.readBlob({ person: bob.person, sha256, offset: 0, maxBytes: 1 })),
+        );
+        expect(there.map((found) => found !== undefined)).toEqual([true, false]);
+      });
+
+      test("sweep() deletes unnamed blobs and uploads after their time, welcomes after theirs, the rest never", async () => {
+        const alice = await withCertificate(store);
+        const conversation = await conversationOf(store, alice);
+        const [welcome, commit, unnamed] = await Promise.all(
+          [1, 2, 3].map(() => putBlob(store, alice.person, systemRandom(50))),
+        );
+        if (welcome === undefined || commit === undefined || unnamed === undefined)
+          throw new Error("no blobs");
+        const begun = systemRandom(100);
+        await store.blobs.putPiece(piece(alice.person, begun, 0, 50));
+        const blobs = [
+          { sha256: welcome, role: "welcome" as const, index: 1, owner: alice.person },
+          { sha256: commit, role: "commit" as const, index: 1, owner: alice.person },
+        ];
+        await store.log.append(
+          append({ conversation, expectedSize: 1, entries: [entry(alice.fingerprint, 2)], blobs }),
+        );
+        const there = async (sha256: Hex) =>
+          (await store.blobs.readBlob({ person: alice.person, sha256, offset: 0, maxBytes: 1 })) !==
+          undefined;
+        await store.sweep(sweepAt(t0 + day - 1));
+        expect([await there(welcome), await there(commit), await there(unnamed)]).toEqual([true, true, true]);
+        await store.sweep(sweepAt(t0 + day));
+        expect([await there(welcome), await there(commit), await there(unnamed)]).toEqual([
+          true,
+          true,
+          false,
+        ]);
+        expect((await store.blobs.putPiece(piece(alice.person, begun, 50, 50))).kind).toBe("wrong_offset");
+        await store.sweep(sweepAt(t0 + 90 * day));
+        expect([await there(welcome), await there(commit)]).toEqual([false, true]);
+      });
+    });
+
+    describe("log", () => {
+      test("append() stores entries, members, checkpoint and state, seen by another connection", async () => {
+        const alice = await withCertificate(store);
+        const bob = await withCertificate(store);
+        const conversation = await conversationOf(store, alice, bob);
+        const entries = [entry(alice.fingerprint, 2), entry(bob.fingerprint, 1)] as const;
+        const wanted = append({
+          conversation,
+          expectedSize: 1,
+          entries: [...entries],
+          state: bytes("state at 3"),
+        });
+        expect(await store.log.append(wanted)).toEqual({ kind: "appended" });
+        const read = await other.log.entries({ conversation, from: 1, limit: 10, maxBytes: 10_000 });
+        expect(read).toEqual([
+          { index: 1, at: t0, line: entries[0].line },
+          { index: 2, at: t0, line: entries[1].line },
+        ]);
+        expect(await other.log.checkpoint(conversation)).toEqual(wanted.checkpoint);
+        expect(await other.log.state(conversation, 3)).toEqual({ size: 3, state: bytes("state at 3") });
+        expect(await other.log.state(conversation, 2)).toBeUndefined();
+        expect(await other.log.roots(conversation, [2, 3, 4])).toEqual([
+          entries[0].root,
+          entries[1].root,
+          undefined,
+        ]);
+        expect(await other.log.size(conversation)).toBe(3);
+        expect(await other.log.entryBySeqno(conversation, bob.fingerprint, 1)).toEqual({
+          index: 2,
+          at: t0,
+          line: entries[1].line,
+        });
+        expect(await other.log.entryBySeqno(conversation, bob.fingerprint, 2)).toBeUndefined();
+        expect([...(await other.log.members(conversation))].sort()).toEqual(
+          [alice.person, bob.person].sort(),
+        );
+      });
+
+      test("append() judged after another size is a conflict and stores nothing", async () => {
+        const alice = await withCertificate(store);
+        const conversation = await conversationOf(store, alice);
+        for (const expectedSize of [0, 2]) {
+          const entries = [entry(alice.fingerprint, 2)] as const;
+          expect(
+            await store.log.append(append({ conversation, expectedSize, entries: [...entries] })),
+          ).toEqual({
+            kind: "conflict",
+            size: 1,
+          });
+        }
+        expect(await store.log.size(conversation)).toBe(1);
+      });
+
+      test("append() of many at the same time for one place stores exactly one", async () => {
+        const alice = await withCertificate(store);
+        const conversation = await conversationOf(store, alice);
+        const outcomes = await Promise.all(
+          Array.from({ length: 8 }, (_, i) =>
+            (i % 2 ? store : other).log.append(
+              append({ conversation, expectedSize: 1, entries: [entry(alice.fingerprint, 2)] }),
+            ),
+          ),
+        );
+        expect(outcomes.filter(({ kind }) => kind === "appended")).toHaveLength(1);
+        expect(outcomes.filter(({ kind }) => kind === "conflict")).toHaveLength(7);
+      });
+
+      test("append() that fails takes nothing of its neighbours in the same commit with it", async () => {
+        const alice = await withCertificate(store);
+        const [first, second] = [await conversationOf(store, alice), await conversationOf(store, alice)];
+        const good = append({ conversation: first, expectedSize: 1, entries: [entry(alice.fingerprint, 2)] });
+        const unknown = append({ conversation: second, expectedSize: 1, entries: [entry(randomHex(32), 1)] });
+        const twice = append({
+          conversation: second,
+          expectedSize: 1,
+          entries: [entry(alice.fingerprint, 1)],
+        });
+        const outcomes = await Promise.allSettled([unknown, good, twice].map((one) => store.log.append(one)));
+        expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "rejected"]);
+        expect([await store.log.size(first), await store.log.size(second)]).toEqual([2, 1]);
+      });
+
+      test("append() allows one open direct conversation per pair, in either order", async () => {
+        const [alice, bob] = [await withCertificate(store), await withCertificate(store)];
+        const direct = (conversation: Hex, pair: readonly [Hex, Hex]) =>
+          append({ conversation, entries: [entry(alice.fingerprint, 1)], create: { kind: "direct", pair } });
+        const [first, second, third] = [randomHex(16), randomHex(16), randomHex(16)];
+        const outcomes = await Promise.all([
+          store.log.append(direct(first, [alice.person, bob.person])),
+          store.log.append(direct(second, [bob.person, alice.person])),
+        ]);
+        expect(outcomes).toEqual([{ kind: "appended" }, { kind: "pair_exists", conversation: first }]);
+        expect(await store.log.size(second)).toBe(0);
+        const close = append({
+          conversation: first,
+          expectedSize: 1,
+          entries: [entry(alice.fingerprint, 2)],
+          closes: true,
+        });
+        expect(await store.log.append(close)).toEqual({ kind: "appended" });
+        expect(await store.log.append(direct(third, [bob.person, alice.person]))).toEqual({
+          kind: "appended",
+        });
+      });
+
+      test("append() refuses a blob that is not there or somebody else's, and stores nothing then", async () => {
+        const [alice, bob] = [await withCertificate(store), await withCertificate(store)];
+        const conversation = await conversationOf(store, alice, bob);
+        const mine = await putBlob(store, alice.person, systemRandom(20));
+        for (const [sha256, owner] of [
+          [randomHex(32), alice.person],
+          [mine, bob.person],
+        ] as const) {
+          const blobs = [{ sha256, role: "group" as const, index: 1, owner }];
+          const outcome = await store.log.append(
+            append({ conversation, expectedSize: 1, entries: [entry(alice.fingerprint, 2)], blobs }),
+          );
+          expect(outcome).toEqual({ kind: "blob_missing", sha256 });
+        }
+        expect(await store.log.size(conversation)).toBe(1);
+        expect(await store.log.entryBySeqno(conversation, alice.fingerprint, 2)).toBeUndefined();
+      });
+
+      test("visibleSize() follows joining, leaving and joining again", async () => {
+        const [alice, bob, eve] = await Promise.all([1, 2, 3].map(() => withCertificate(store)));
+        if (alice === undefined || bob === undefined || eve === undefined) throw new Error("no certificates");
+        const conversation = await conversationOf(store, alice, bob);
+        const change = (kind: "joined" | "gone", index: number) =>
+          store.log.append(
+            append({
+              conversation,
+              expectedSize: index,
+              entries: [entry(alice.fingerprint, index + 1)],
+              members: [{ change: kind, fingerprint: bob.fingerprint, index }],
+            }),
+          );
+        const visible = (person: Hex) => store.log.visibleSize(conversation, person);
+        expect([await visible(bob.person), await visible(eve.person)]).toEqual([1, 0]);
+        await change("gone", 1);
+        expect(await visible(bob.person)).toBe(2);
+        await store.log.append(
+          append({ conversation, expectedSize: 2, entries: [entry(alice.fingerprint, 3)] }),
+        );
+        expect([await visible(alice.person), await visible(bob.person)]).toEqual([3, 2]);
+        expect(await store.log.members(conversation)).toEqual([alice.person]);
+        await change("joined", 3);
+        expect([await visible(bob.person), await visible(eve.person)]).toEqual([4, 0]);
+        expect(await store.log.visibleSize(randomHex(16), alice.person)).toBe(0);
+      });
+
+      test("conversationsOf() pages by id with the sizes that the person sees", async () => {
+        const alice = await withCertificate(store);
+        const ids = [];
+        for (let i = 0; i < 5; i++) ids.push(await conversationOf(store, alice));
+        ids.sort();
+        const page = (after: Hex | undefined) =>
+          store.log.conversationsOf({ person: alice.person, after, limit: 3 });
+        const first = await page(undefined);
+        expect(first).toEqual(ids.slice(0, 3).map((conversation) => ({ conversation, size: 1 })));
+        expect((await page(first.at(-1)?.conversation)).map((one) => one.conversation)).toEqual(ids.slice(3));
+        expect(
+          await store.log.conversationsOf({ person: randomHex(32), after: undefined, limit: 3 }),
+        ).toEqual([]);
+      });
+
+      test("entries() keeps to limit and bytes but gives at least one, and can be asked again at once", async () => {
+        const alice = await withCertificate(store);
+        const conversation = await conversationOf(store, alice);
+        const more = [2, 3, 4].map((seqno) => entry(alice.fingerprint, seqno, { line: "x".repeat(100) }));
+        const [second, ...rest] = more;
+        if (second === undefined) throw new Error("no entries");
+        await store.log.append(append({ conversation, expectedSize: 1, entries: [second, ...rest] }));
+        const indexes = async (limit: number, maxBytes: number) =>
+          (await store.log.entries({ conversation, from: 1, limit, maxBytes })).map(({ index }) => index);
+        expect(await indexes(2, 1_000)).toEqual([1, 2]);
+        expect(await indexes(10, 299)).toEqual([1, 2]);
+        expect(await indexes(10, 300)).toEqual([1, 2, 3]);
+        expect(await indexes(10, 1)).toEqual([1]);
+        expect(await store.log.entries({ conversation, from: 4, limit: 9, maxBytes: 999 })).toEqual([]);
+      });
+
+      test("certificatesVisibleTo() shows one's own, servers' and those of shared conversations only", async () => {
+        const [alice, bob, carol, eve] = await Promise.all([1, 2, 3, 4].map(() => withCertificate(store)));
+        if (!alice || !bob || !carol || !eve) throw new Error("no certificates");
+        const server = await withCertificate(store, { role: "server" });
+        const conversation = await conversationOf(store, alice, bob);
+        const all = [alice, bob, carol, server].map(({ fingerprint }) => fingerprint);
+        const seenBy = async (person: Hex) =>
+          (await store.accounts.certificatesVisibleTo(person, all)).map(({ fingerprint }) => fingerprint);
+        expect(await seenBy(alice.person)).toEqual(
+          [alice, bob, server].map(({ fingerprint }) => fingerprint),
+        );
+        expect(await seenBy(eve.person)).toEqual([server.fingerprint]);
+        const change = (kind: "joined" | "gone", { fingerprint }: CertificateRecord, index: number) =>
+          store.log.append(
+            append({
+              conversation,
+              expectedSize: index,
+              entries: [entry(alice.fingerprint, index + 1)],
+              members: [{ change: kind, fingerprint, index }],
+            }),
+          );
+        await change("gone", bob, 1);
+        await change("joined", carol, 2);
+        expect(await seenBy(bob.person)).toEqual([alice, bob, server].map(({ fingerprint }) => fingerprint));
+        expect(await seenBy(carol.person)).toHaveLength(4);
+      });
+    });
+
+    describe("receipts", () => {
+      test("save() lets one of two changes through and keeps the newest", async () => {
+        const alice = await withCertificate(store);
+        const conversation = await conversationOf(store, alice);
+        const record = (version: number, text: string) => ({
+          conversation,
+          size: 1,
+          statement: bytes("statement"),
+          signedData: bytes(text),
+          version,
+        });
+        expect(await store.receipts.receipt(conversation, 1)).toBeUndefined();
+        expect(
+          await Promise.all([
+            store.receipts.save(record(1, "a"), t0),
+            other.receipts.save(record(1, "b"), t0),
+          ]),
+        ).toContain(false);
+        expect(await store.receipts.save(record(3, "c"), t0)).toBe(false);
+        expect(await store.receipts.save(record(2, "d"), t0)).toBe(true);
+        expect(await other.receipts.receipt(conversation, 1)).toEqual(record(2, "d"));
+        expect(await store.receipts.save({ ...record(1, "e"), conversation: randomHex(16) }, t0)).toBe(false);
+      });
+    });
+  });
+
+  describe(`${name}, its end`, () => {
+    test("close() finishes what was asked for, later calls reject, and everything is there when opened again", async () => {
+      const backend = await makeBackend();
+      const store = await backend.open();
+      const alice = await withCertificate(store);
+      const conversation = randomHex(16);
+      const pending = store.log.append(append({ conversation, entries: [entry(alice.fingerprint, 1)] }));
+      await store.close();
+      expect(await pending).toEqual({ kind: "appended" });
+      await expect(store.log.size(conversation)).rejects.toMatchObject({ code: "CLOSED" });
+      await expect(store.accounts.setDisabled(1, true)).rejects.toMatchObject({ code: "CLOSED" });
+      const again = await backend.openAgain();
+      expect(await again.log.size(conversation)).toBe(1);
+      await again.close();
+      await backend.cleanUp();
+    });
+
+    test("sweep() deletes expired key packages and counters", async () => {
+      const backend = await makeBackend();
+      const store = await backend.open();
+      const { fingerprint } = await withCertificate(store);
+      await store.keyPackages.publish({
+        fingerprint,
+        device: randomHex(32),
+        oneTime: [{ digest: randomHex(32), package: systemRandom(10), expiresAtMs: t0 + day }],
+        lastResort: undefined,
+        maxOneTime: 10,
+        nowMs: t0,
+      });
+      const counter = { subject: "address:192.0.2.1", delayMs: () => 10 * day };
+      const reserve = (nowMs: number) =>
+        store.accounts.reserveAttempt({ counted: [counter], consulted: [], nowMs });
+      await reserve(t0);
+      await store.sweep(sweepAt(t0 + day - 1));
+      expect(await store.keyPackages.count(fingerprint, t0)).toEqual({ oneTime: 1, lastResort: false });
+      expect(await reserve(t0 + day)).toBe(9 * day);
+      await store.sweep(sweepAt(t0 + day));
+      expect(await store.keyPackages.count(fingerprint, t0)).toEqual({ oneTime: 0, lastResort: false });
+      expect(await reserve(t0 + day)).toBe(0);
+      await store.close();
+      await backend.cleanUp();
+    });
+  });
+}
