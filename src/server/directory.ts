@@ -1,0 +1,71 @@
+import type { Request, ServerMessage } from "../wire/sessionMessages.ts";
+import { checkpointFor } from "./checkpoints.ts";
+import { maxLineBytesPerMessage } from "./delivery.ts";
+import { Refusal } from "./refusal.ts";
+import type { Services } from "./services.ts";
+import type { Member } from "./sessionRegistry.ts";
+
+const maxConversationsPerAnswer = 256;
+
+type Requested<T extends Request["type"]> = Extract<Request, { type: T }>;
+
+/** Those of the certificates that the person may see; the others are left out, known or not. */
+export async function fetchCertificates(
+  { id, fingerprints }: Requested<"fetch_certificates">,
+  { person }: Member,
+  { store }: Pick<Services, "store">,
+): Promise<ServerMessage> {
+  const found = await store.accounts.certificatesVisibleTo(person, fingerprints);
+  return { type: "certificates", id, chains: found.map(({ chain }) => chain) };
+}
+
+/** The conversations that the person sees something of, by ascending id after `after`. */
+export async function listConversations(
+  { id, after }: Requested<"list_conversations">,
+  { person }: Member,
+  { store }: Pick<Services, "store">,
+): Promise<ServerMessage> {
+  const found = await store.log.conversationsOf({
+    person,
+    after: after ?? undefined,
+    limit: maxConversationsPerAnswer + 1,
+  });
+  return {
+    type: "conversations",
+    id,
+    conversations: found.slice(0, maxConversationsPerAnswer),
+    more: found.length > maxConversationsPerAnswer,
+  };
+}
+
+/**
+ * Entries from `from` on, as many as asked for and fit, and a checkpoint that covers them.
+ *
+ * @throws {Refusal} `NOT_FOUND`, equally whether there is no such conversation or the person never was a member
+ */
+export async function fetchEntries(
+  { id, conversation, from, limit }: Requested<"fetch_entries">,
+  { person }: Member,
+  services: Pick<Services, "store" | "identity" | "now">,
+): Promise<ServerMessage> {
+  const { log } = services.store;
+  const visibleSize = await log.visibleSize(conversation, person);
+  if (visibleSize === 0) throw noSuchConversation();
+  const records =
+    from >= visibleSize
+      ? []
+      : await log.entries({
+          conversation,
+          from,
+          limit: Math.min(limit, visibleSize - from),
+          maxBytes: maxLineBytesPerMessage,
+        });
+  const checkpoint = await checkpointFor(services, conversation, visibleSize);
+  if (checkpoint === undefined) throw noSuchConversation();
+  const entries = records.map(({ at, line }) => ({ at, line }));
+  return { type: "entries", id, conversation, from, entries, checkpoint };
+}
+
+export function noSuchConversation(): Refusal {
+  return new Refusal("NOT_FOUND", "there is no such conversation for you here");
+}

@@ -1,0 +1,22 @@
+import type { ServerMessage } from "../wire/sessionMessages.ts";
+import { describeError } from "./describeError.ts";
+import { refusalOf, refused } from "./refusal.ts";
+import type { ServerLog } from "./serverLog.ts";
+
+/** Answers a request whose handler threw; what the operator should know about goes to the log. */
+export function answerFailure(
+  error: unknown,
+  request: { readonly id: number; readonly type: string },
+  to: {
+    readonly connection: { send(message: ServerMessage): void };
+    readonly tag: string;
+    readonly log: ServerLog;
+  },
+): void {
+  const refusal = refusalOf(error);
+  if (refusal.code === "INTERNAL" || refusal.cause === error)
+    to.log("ERROR", `${to.tag} ${request.type} failed: ${describeError(error)}`);
+  else if (request.type === "login" || request.type === "register")
+    to.log("WARNING", `${to.tag} ${request.type} refused: ${refusal.code}`);
+  to.connection.send(refused(request.id, refusal));
+}

@@ -1,0 +1,70 @@
+/** Every bound of a running server. Times are ms, sizes are bytes, all inclusive. */
+export interface ServerLimits {
+  /** Connections at once: in all, without a finished handshake, from one address (IPv6: one /64). */
+  readonly connections: number;
+  readonly halfOpenConnections: number;
+  readonly connectionsPerAddress: number;
+  /** From the connection to the end of the handshake. */
+  readonly handshakeMs: number;
+  /** Without a login that succeeded or is being worked on. */
+  readonly loginMs: number;
+  /** Without a frame from the client. */
+  readonly idleMs: number;
+  /** Bytes that wait for a client's socket: beyond it the client is cut off. */
+  readonly queuedBytes: number;
+  /** Posts of one connection that are not answered yet, and the bytes of their lines: beyond it the server reads no
+   *  further. One post is always taken. */
+  readonly postsInFlight: number;
+  readonly postBytesInFlight: number;
+  /** Passwords that are hashed at once, and that may wait for it. */
+  readonly passwordsAtOnce: number;
+  readonly passwordsWaiting: number;
+  /** One-time key packages that wait for one certificate. */
+  readonly oneTimeKeyPackages: number;
+  /** Bytes of uploads and blobs of one person that no entry names. */
+  readonly unnamedBlobBytes: number;
+  /** Token buckets: so many at once, then one per `refillMs`. */
+  readonly keyPackagePublications: TokenBucket;
+  readonly keyPackageTakes: TokenBucket;
+  readonly keyPackageTakesPerTarget: TokenBucket;
+  readonly conversationCreations: TokenBucket;
+  readonly receiptSignatures: TokenBucket;
+}
+
+export interface TokenBucket {
+  readonly capacity: number;
+  readonly refillMs: number;
+}
+
+const second = 1_000;
+const minute = 60 * second;
+
+export const defaultLimits: ServerLimits = {
+  connections: 20_000,
+  halfOpenConnections: 512,
+  connectionsPerAddress: 256,
+  handshakeMs: 10 * second,
+  loginMs: 30 * second,
+  idleMs: 90 * second,
+  queuedBytes: 2 * 1024 * 1024,
+  postsInFlight: 256,
+  postBytesInFlight: 1024 * 1024,
+  passwordsAtOnce: 4,
+  passwordsWaiting: 1_024,
+  oneTimeKeyPackages: 100,
+  unnamedBlobBytes: 16 * 1024 * 1024,
+  keyPackagePublications: { capacity: 30, refillMs: minute },
+  keyPackageTakes: { capacity: 300, refillMs: 10 * second },
+  keyPackageTakesPerTarget: { capacity: 10, refillMs: 6 * minute },
+  conversationCreations: { capacity: 100, refillMs: 5 * minute },
+  receiptSignatures: { capacity: 60, refillMs: 5 * second },
+};
+
+/** Expiry of what the store keeps for a while. */
+export const retention = {
+  sweepEveryMs: 60 * minute,
+  keyPackageMs: 90 * 24 * 60 * minute,
+  welcomeMs: 90 * 24 * 60 * minute,
+  unnamedBlobMs: 24 * 60 * minute,
+  counterMs: 24 * 60 * minute,
+} as const;

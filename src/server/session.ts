@@ -1,0 +1,207 @@
+import { visible } from "../base/visible.ts";
+import type { VerifyChain } from "../channel/authentication.ts";
+import { ChannelError } from "../channel/channelError.ts";
+import { acceptChannel, type ExchangeOptions } from "../channel/exchange.ts";
+import type { LoginRequest, Request, ServerMessage } from "../wire/sessionMessages.ts";
+import { WireError } from "../wire/wireError.ts";
+import { fetchBlob, putBlob } from "./blobs.ts";
+import type { Connection } from "./connection.ts";
+import type { ConversationLogs } from "./conversationLogs.ts";
+import { describeError } from "./describeError.ts";
+import { fetchCertificates, fetchEntries, listConversations } from "./directory.ts";
+import { fetchKeyPackages, publishKeyPackages } from "./keyPackages.ts";
+import { type LoginServices, logIn } from "./login.ts";
+import { fetchReceipt, signReceipt } from "./receipts.ts";
+import { Refusal } from "./refusal.ts";
+import type { Relay } from "./relay.ts";
+import { answerFailure } from "./requestFailure.ts";
+import { RequestReader } from "./requests.ts";
+import type { Services } from "./services.ts";
+import type { Member, Session } from "./sessionRegistry.ts";
+
+export interface SessionServices extends Services, LoginServices {
+  readonly logs: ConversationLogs;
+  readonly relay: Relay;
+  readonly handshake: ExchangeOptions & { readonly verifyClient: VerifyChain };
+}
+
+/**
+ * One client from its connection to its end: handshake, login, then requests in the order in which they came. It never
+ * throws: what ended the session is in the log, and the client was told as much as it may know.
+ *
+ * @param network the client's, as `networkOf` names it
+ * @param onHandshakeEnd called once, when the handshake is done or has failed
+ */
+export async function runSession(
+  connection: Connection,
+  network: string,
+  services: SessionServices,
+  onHandshakeEnd: () => void,
+): Promise<void> {
+  const { limits, log, sessions } = services;
+  const tag = `[SESSION-${String(connection.number).padStart(3, "0")}]`;
+  log("INFO", `${tag} Client connected from ${connection.peer}`);
+  let session: ClientSession | undefined;
+  try {
+    const certificate = await shakeHands(connection, services, onHandshakeEnd);
+    const reader = new RequestReader();
+    const { member, id } = await logIn(connection, reader, { certificate, network, tag }, services);
+    // A CRL may have come since the handshake.
+    if (services.revocation.isRevoked(certificate))
+      throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
+    session = new ClientSession(connection, member, services);
+    connection.watchIdle(limits.idleMs);
+    log("INFO", `${tag} Client authenticated: ${visible(member.username)}`);
+    await session.run(reader, id);
+  } catch (error) {
+    const expected =
+      error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");
+    log(
+      expected ? "INFO" : "ERROR",
+      `${tag} Client disconnected: ${expected ? visible(error.message) : describeError(error)}`,
+    );
+    connection.finish(error);
+  } finally {
+    if (session !== undefined) sessions.remove(session);
+  }
+}
+
+async function shakeHands(connection: Connection, services: SessionServices, onEnd: () => void) {
+  connection.deadlineMs = performance.now() + services.limits.handshakeMs;
+  try {
+    const { peer, records } = await acceptChannel(connection, services.handshake);
+    connection.establish(records);
+    return peer;
+  } finally {
+    onEnd();
+  }
+}
+
+class ClientSession implements Session {
+  readonly member: Member;
+  readonly #connection: Connection;
+  readonly #services: SessionServices;
+  #postsInFlight = 0;
+  #postBytesInFlight = 0;
+  #wake: (() => void) | undefined;
+
+  constructor(connection: Connection, member: Member, services: SessionServices) {
+    this.#connection = connection;
+    this.member = member;
+    this.#services = services;
+  }
+
+  send(message: ServerMessage): void {
+    this.#connection.send(message);
+  }
+
+  sendEncoded(message: Uint8Array): void {
+    this.#connection.sendEncoded(message);
+  }
+
+  end(reason: ChannelError): void {
+    this.#connection.end(reason);
+  }
+
+  /** Answers the login and then everything else until the connection ends. @throws what ended it */
+  async run(reader: RequestReader, loginId: number): Promise<never> {
+    await this.#welcome(loginId);
+    for (;;) {
+      const request = reader.read(await this.#connection.receive());
+      if (request.type === "post") await this.#post(request);
+      else await this.#answer(request);
+      await this.#connection.whenWritable();
+    }
+  }
+
+  async #welcome(id: number): Promise<void> {
+    const { store, now, revocation, certificates, sessions } = this.#services;
+    const { fingerprint, username, email } = this.member;
+    await certificates.load([fingerprint]);
+    const waiting = await store.keyPackages.count(fingerprint, now());
+    // From here on without a pause: nothing may be pushed before the answer.
+    sessions.add(this);
+    this.send({
+      type: "authenticated",
+      id,
+      username,
+      email,
+      time: now(),
+      one_time_key_packages: waiting.oneTime,
+      last_resort_key_package: waiting.lastResort,
+    });
+    if (revocation.crl !== undefined) this.send({ type: "crl", crl: revocation.crl.der });
+  }
+
+  /** Returns when the entry is queued: its answer comes later, so that many can be stored together. */
+  async #post(request: Extract<Request, { type: "post" }>): Promise<void> {
+    const { limits, relay } = this.#services;
+    const bytes = request.line.length;
+    while (
+      this.#postsInFlight >= limits.postsInFlight ||
+      (this.#postsInFlight > 0 && this.#postBytesInFlight + bytes > limits.postBytesInFlight)
+    )
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    try {
+      relay.post(request, this, () => this.#settled(bytes));
+      this.#postsInFlight += 1;
+      this.#postBytesInFlight += bytes;
+    } catch (error) {
+      this.#fail(error, request);
+    }
+  }
+
+  #settled(bytes: number): void {
+    this.#postsInFlight -= 1;
+    this.#postBytesInFlight -= bytes;
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+
+  async #answer(request: Exclude<Request | LoginRequest, { type: "post" }>): Promise<void> {
+    try {
+      this.send(await this.#handle(request));
+    } catch (error) {
+      this.#fail(error, request);
+    }
+  }
+
+  #handle(
+    request: Exclude<Request | LoginRequest, { type: "post" }>,
+  ): Promise<ServerMessage> | ServerMessage {
+    const { member } = this;
+    const services = this.#services;
+    switch (request.type) {
+      case "ping":
+        return { type: "pong", id: request.id };
+      case "publish_key_packages":
+        return publishKeyPackages(request, member, services);
+      case "fetch_key_packages":
+        return fetchKeyPackages(request, member, services);
+      case "fetch_certificates":
+        return fetchCertificates(request, member, services);
+      case "put_blob":
+        return putBlob(request, member, services);
+      case "fetch_blob":
+        return fetchBlob(request, member, services);
+      case "list_conversations":
+        return listConversations(request, member, services);
+      case "fetch_entries":
+        return fetchEntries(request, member, services);
+      case "sign_receipt":
+        return signReceipt(request, this, services);
+      case "fetch_receipt":
+        return fetchReceipt(request, member, services);
+      case "register":
+      case "login":
+        throw new Refusal("UNEXPECTED", "this connection is logged in already");
+    }
+  }
+
+  #fail(error: unknown, request: { id: number; type: string }): void {
+    const { log } = this.#services;
+    answerFailure(error, request, { connection: this.#connection, tag: this.member.tag, log });
+  }
+}

@@ -1,0 +1,235 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { encodeHex, type Hex } from "../../src/base/hex.ts";
+import { systemRandom } from "../../src/crypto/systemRandom.ts";
+import { decodeBody } from "../../src/log/bodies.ts";
+import { parseEntry } from "../../src/log/entry.ts";
+import { encodePem } from "./pemFile.ts";
+import type { Answer, RawClient } from "./rawClient.ts";
+import { directConversation, rosterOf, rowOf, TestConversation } from "./testConversation.ts";
+import { newDevice, type Person, TestServer } from "./testServer.ts";
+
+const post = (line: string) => ({ type: "post", line }) as const;
+
+describe("membership", () => {
+  let server: TestServer;
+  let count = 0;
+  beforeAll(async () => {
+    server = await TestServer.create();
+  });
+  afterAll(() => server.dispose());
+
+  /** `people` are registered and connected, all but the last in one group of the first. */
+  async function group(size: number) {
+    const suffix = ++count;
+    const people: Person[] = [];
+    const clients: RawClient[] = [];
+    for (let i = 0; i <= size; i++) {
+      const person = await server.person(`p${i}x${suffix}`);
+      people.push(person);
+      clients.push(await server.register(person));
+    }
+    const [creator, creatorClient] = [people[0], clients[0]];
+    if (creator === undefined || creatorClient === undefined) throw new Error("nobody");
+    const conversation = new TestConversation(server, ...people);
+    const others = people.slice(1, size);
+    const line = await conversation.create(creatorClient, creator, others, { kind: "group", title: "team" });
+    await conversation.post(creatorClient, line);
+    return {
+      people: people as [Person, Person, ...Person[]],
+      clients: clients as [RawClient, RawClient, ...RawClient[]],
+      conversation,
+    };
+  }
+
+  const fetchAll = (conversation: TestConversation) =>
+    ({ type: "fetch_entries", conversation: conversation.id, from: 0, limit: 256 }) as const;
+
+  test("add makes the whole log readable to who comes in, who is told at once", async () => {
+    const { people, clients, conversation } = await group(2);
+    const [creator, , newcomer] = people;
+    const [creatorClient, , newcomerClient] = clients;
+    if (newcomer === undefined || newcomerClient === undefined) throw new Error("nobody");
+    await conversation.post(creatorClient, conversation.message(creator));
+    expect(await newcomerClient.refusalCode(fetchAll(conversation))).toBe("NOT_FOUND");
+    await conversation.post(
+      creatorClient,
+      await conversation.commit(creatorClient, creator, { add: [newcomer] }),
+    );
+    expect((await newcomerClient.push("pushed")).from).toBe(2);
+    expect((await newcomerClient.expect("entries", fetchAll(conversation))).entries).toHaveLength(3);
+    await conversation.post(newcomerClient, conversation.message(newcomer));
+  });
+
+  test("remove shows who goes the entry that removes it, under a checkpoint of its own, and nothing later", async () => {
+    const { people, clients, conversation } = await group(3);
+    const [creator, , removed] = people;
+    const [creatorClient, otherClient, removedClient] = clients;
+    if (removed === undefined || removedClient === undefined) throw new Error("nobody");
+    await removedClient.push("pushed");
+    const view = { size: 1, root: conversation.rootAt(1) };
+    const line = await conversation.commit(creatorClient, creator, { remove: [removed] });
+    const late = conversation.message(creator, { seqno: 3, epoch: 2, view });
+    const [removal, refusedLate] = await Promise.all([
+      creatorClient.expect("accepted", post(line)),
+      creatorClient.refusalCode(post(late)),
+    ]);
+    expect(refusedLate).toBe("BAD_VIEW");
+    conversation.take(line, removal.at);
+    await conversation.post(creatorClient, await conversation.commit(creatorClient, creator));
+    const { entries } = await creatorClient.expect("entries", fetchAll(conversation));
+    const groupAt = (index: number) =>
+      ({ type: "fetch_blob", sha256: groupOf(entries[index]?.line ?? ""), offset: 0 }) as const;
+    expect((await removedClient.request(groupAt(1))).type).toBe("blob");
+    expect(await removedClient.refusalCode(groupAt(2))).toBe("NOT_FOUND");
+    const pushed = await removedClient.push("pushed");
+    expect([pushed.from, pushed.entries.length, pushed.checkpoint.size]).toEqual([1, 1, 2]);
+    const seen = await removedClient.expect("entries", fetchAll(conversation));
+    expect([seen.entries.length, seen.checkpoint.size, seen.checkpoint.root]).toEqual([
+      2,
+      2,
+      conversation.rootAt(2),
+    ]);
+    const listed = await removedClient.expect("conversations", { type: "list_conversations", after: null });
+    expect(listed.conversations).toEqual([{ conversation: conversation.id, size: 2 }]);
+    await otherClient.push("pushed");
+    await removedClient.request({ type: "ping" });
+    expect(removedClient.pendingPushes).toBe(0);
+    expect(await removedClient.refusalCode(post(conversation.message(removed)))).toBe("UNKNOWN_SENDER");
+  });
+
+  test("remove and what follows it in the same batch reach each member under a checkpoint over what it sees", async () => {
+    const { people, clients, conversation } = await group(3);
+    const [creator, , removed] = people;
+    const [creatorClient, otherClient, removedClient] = clients;
+    if (removed === undefined || removedClient === undefined) throw new Error("nobody");
+    await removedClient.push("pushed");
+    await otherClient.push("pushed");
+    const removal = await conversation.commit(creatorClient, creator, { remove: [removed] });
+    const view = { size: 1, root: conversation.rootAt(1) };
+    const next = conversation.line(creator, "acknowledge", { seqno: 3, view });
+    const answers: Promise<Answer<"accepted">>[] = [];
+    creatorClient.socket.together(() => {
+      for (const line of [removal, next]) answers.push(creatorClient.expect("accepted", post(line)));
+    });
+    const accepted = await Promise.all(answers);
+    expect(accepted.map(({ index, checkpoint }) => [index, checkpoint.size])).toEqual([
+      [1, 3],
+      [2, 3],
+    ]);
+    conversation.take(removal, accepted[0]?.at ?? 0);
+    const ofRemoved = await removedClient.push("pushed");
+    expect(ofRemoved).toMatchObject({ from: 1, checkpoint: { size: 2, root: conversation.rootAt(2) } });
+    expect(ofRemoved.entries).toHaveLength(1);
+    const ofOther = await otherClient.push("pushed");
+    expect([ofOther.from, ofOther.entries.length, ofOther.checkpoint.size]).toEqual([1, 2, 3]);
+  });
+
+  test("leave makes messages wait for the removal of who left", async () => {
+    const { people, clients, conversation } = await group(3);
+    const [creator, , leaver] = people;
+    const [creatorClient, , leaverClient] = clients;
+    if (leaver === undefined || leaverClient === undefined) throw new Error("nobody");
+    await conversation.post(leaverClient, conversation.line(leaver, "leave"));
+    expect(await creatorClient.refusalCode(post(conversation.message(creator)))).toBe("REKEY_NEEDED");
+    await conversation.post(
+      creatorClient,
+      await conversation.commit(creatorClient, creator, { remove: [leaver] }),
+    );
+    await conversation.post(creatorClient, conversation.message(creator));
+  });
+
+  test("of one epoch is accepted once: the second committer is told that its epoch is over", async () => {
+    const { people, clients, conversation } = await group(2);
+    const [creator] = people;
+    const [client] = clients;
+    const first = await conversation.commit(client, creator);
+    const second = conversation.line(creator, "message", { seqno: 3 });
+    await conversation.post(client, first);
+    expect(await client.refusalCode(post(second))).toBe("STALE_EPOCH");
+  });
+
+  test("is refused when roster, group info, commit or action don't fit each other", async () => {
+    const { people, clients, conversation } = await group(3);
+    const [creator, second, third] = people;
+    const [client] = clients;
+    if (third === undefined) throw new Error("nobody");
+    const attempt = async (change: object, body: object) =>
+      client.refusalCode(post(await conversation.commit(client, creator, change, body)));
+    // Commits are made one on the other here, so each of these belongs to an epoch that never comes.
+    const other = rowOf(second, encodeHex(systemRandom(32)));
+    expect(await attempt({}, { roster: [...rosterOf(creator, third), other] })).toBe("BAD_BODY");
+    expect(await attempt({}, { roster: rosterOf(creator, second) })).toBe("BAD_BODY");
+    expect(await attempt({}, {})).toBe("BAD_BODY");
+    expect(await attempt({}, { group: encodeHex(systemRandom(32)) })).toBe("BAD_BLOB");
+    expect(await client.expect("entries", fetchAll(conversation))).toMatchObject({ checkpoint: { size: 1 } });
+  });
+
+  test("rejoin takes a lost device back in with a commit from outside", async () => {
+    const { people, clients, conversation } = await group(2);
+    const [creator, second] = people;
+    const [creatorClient, client] = clients;
+    await creatorClient.request({ type: "ping" });
+    await conversation.post(client, await conversation.rejoin(client, second, newDevice(second.issued)));
+    expect((await creatorClient.push("pushed")).from).toBe(1);
+    await conversation.post(creatorClient, conversation.message(creator));
+  });
+});
+
+/** The hash of the group info that a membership entry names. */
+function groupOf(line: string): Hex {
+  const body = decodeBody(parseEntry(line));
+  if (body.kind !== "membership") throw new Error(body.kind);
+  return body.body.group;
+}
+
+describe("revocation", () => {
+  test("cuts the revoked off, tells the others, keeps it out, and makes messages wait for its removal", async () => {
+    const server = await TestServer.create();
+    const { alice, bob, aliceClient, bobClient, conversation } = await directConversation(server, [
+      "alice",
+      "bob",
+    ]);
+    const line = conversation.message(bob);
+    server.running.replaceCrl(server.authority.crl([{ certificate: bob.certificate }]).der);
+    expect(await bobClient.ended).toBe("certificate_revoked");
+    expect((await aliceClient.push("crl")).crl.length).toBeGreaterThan(100);
+    await expect(server.dial(bob)).rejects.toMatchObject({
+      code: "PEER_ALERT",
+      alert: "certificate_revoked",
+    });
+    expect(await aliceClient.refusalCode(post(conversation.message(alice)))).toBe("REKEY_NEEDED");
+    expect((await aliceClient.request(post(conversation.line(alice, "acknowledge")))).type).toBe("accepted");
+    expect(await aliceClient.refusalCode(post(line))).toBe("UNKNOWN_SENDER");
+    await server.dispose();
+  });
+
+  test("list is handed to everybody after login, PEM or DER, and an older one is refused", async () => {
+    const server = await TestServer.create();
+    const alice = await server.person("alice");
+    await server.register(alice);
+    await server.stop();
+    const crl = server.authority.crl([], { number: 7n });
+    await server.start({ crl: encodePem("X509 CRL", crl.der) });
+    const client = await server.login(alice);
+    expect(encodeHex((await client.push("crl")).crl)).toBe(encodeHex(crl.der));
+    expect(() => server.running.replaceCrl(server.authority.crl([], { number: 6n }).der)).toThrow("older");
+    await server.dispose();
+  });
+
+  test("by a list that is overdue still keeps the revoked out and lets the others in, with a warning", async () => {
+    const server = await TestServer.create();
+    const [alice, bob] = [await server.person("alice"), await server.person("bob")];
+    await server.register(alice);
+    await server.stop();
+    const hour = 3_600_000;
+    const { der } = server.authority.crl([{ certificate: bob.certificate }], {
+      thisUpdateMs: Date.now() - 2 * hour,
+      nextUpdateMs: Date.now() - hour,
+    });
+    await server.start({ crl: der });
+    expect(server.log).toContain("[WARNING] The CRL was due for renewal");
+    expect((await server.login(alice)).alert).toBeUndefined();
+    await expect(server.dial(bob)).rejects.toMatchObject({ alert: "certificate_revoked" });
+    await server.dispose();
+  });
+});

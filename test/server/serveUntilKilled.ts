@@ -1,0 +1,33 @@
+import { readFileSync } from "node:fs";
+import { crypto, useCryptoProvider } from "../../src/crypto/crypto.ts";
+import { native } from "../../src/crypto/native.ts";
+import { noble } from "../../src/crypto/noble.ts";
+import { systemRandom } from "../../src/crypto/systemRandom.ts";
+import { decodeCertificate } from "../../src/pki/certificate.ts";
+import { startServer } from "../../src/server/server.ts";
+import { openSqliteStore } from "../../src/store/sqliteStore.ts";
+
+// A server in a process of its own, for tests that kill it. Prints its port.
+useCryptoProvider(process.env.SECURECHAT_CRYPTO === "noble" ? noble : native);
+const [config] = process.argv.slice(2);
+if (config === undefined) throw new Error("usage: serveUntilKilled.ts CONFIG");
+const { file, ca, chain, pkcs8 } = JSON.parse(readFileSync(config, "utf8")) as {
+  file: string;
+  ca: string;
+  chain: string[];
+  pkcs8: string;
+};
+const bytes = (base64: string) => new Uint8Array(Buffer.from(base64, "base64"));
+const server = await startServer({
+  host: "127.0.0.1",
+  port: 0,
+  chain: chain.map(bytes),
+  key: crypto().importPrivateKey(bytes(pkcs8)),
+  anchors: [decodeCertificate(bytes(ca))],
+  store: await openSqliteStore({ file }),
+  registration: "open",
+  random: systemRandom,
+  now: Date.now,
+  log: () => undefined,
+});
+process.stdout.write(`${server.port}\n`);
