@@ -1,0 +1,38 @@
+import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+
+/**
+ * Replaces `file` by `bytes` so that a reader, or a machine that loses power, sees the old content or the new one, never a
+ * part: written beside it, flushed, renamed, and the folder flushed.
+ */
+export function writeFileAtomically(file: string, bytes: Uint8Array): void {
+  const temporary = `${file}.${process.pid}.tmp`;
+  const descriptor = openSync(temporary, "w", 0o600);
+  try {
+    writeAll(descriptor, bytes, 0);
+    fsyncSync(descriptor);
+  } catch (error) {
+    closeSync(descriptor);
+    unlinkSync(temporary);
+    throw error;
+  }
+  closeSync(descriptor);
+  renameSync(temporary, file);
+  syncFolder(dirname(file));
+}
+
+/** `write` may take a part only; this calls it until everything is written, from `position` of the file on. */
+export function writeAll(descriptor: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.length; )
+    done += writeSync(descriptor, bytes, done, bytes.length - done, position + done);
+}
+
+/** Makes names that were made in the folder survive a loss of power. */
+export function syncFolder(folder: string): void {
+  const descriptor = openSync(folder, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,84 @@
+import type { Hex } from "../base/hex.ts";
+
+/**
+ * What the client tells whoever shows it. Text in `text`, `title` and `message` comes from peers in part: it goes
+ * through `visible` before it reaches a terminal. All times are ms since the epoch.
+ */
+export type ClientEvent =
+  /** A step of `connect()` is done: TCP is up, the server's certificate is accepted, the keys are agreed. */
+  | { readonly event: "progress"; readonly step: "connect" | "certificate" | "keys" }
+  | { readonly event: "connected"; readonly server: string; readonly fingerprint: Hex }
+  | {
+      readonly event: "authenticated";
+      readonly username: string;
+      readonly email: string;
+      readonly registered: boolean;
+    }
+  /** An own message stands in the log, and the server's signed root is the client's own. */
+  | {
+      readonly event: "sent";
+      readonly conversation: Hex;
+      readonly to: string;
+      readonly seqno: number;
+      readonly index: number;
+      readonly at: number;
+      readonly text: string;
+    }
+  | {
+      readonly event: "message";
+      readonly conversation: Hex;
+      readonly to: string;
+      readonly from: string;
+      readonly email: string;
+      readonly seqno: number;
+      readonly index: number;
+      readonly at: number;
+      readonly text: string;
+    }
+  | {
+      readonly event: "membership";
+      readonly conversation: Hex;
+      readonly to: string;
+      readonly action: "create" | "add" | "remove" | "update" | "renew" | "rejoin" | "leave";
+      readonly by: string;
+      readonly index: number;
+      readonly members: readonly string[];
+    }
+  | {
+      readonly event: "receipt";
+      readonly conversation: Hex;
+      readonly to: string;
+      readonly folder: string;
+      readonly size: number;
+      readonly root: Hex;
+      /** Usernames whose signature is in the file and was verified; the server's name among them. */
+      readonly signers: readonly string[];
+      readonly countersigned: boolean;
+    }
+  | {
+      readonly event: "warning";
+      readonly code: WarningCode;
+      readonly message: string;
+      readonly conversation?: Hex;
+    }
+  | { readonly event: "error"; readonly code: string; readonly message: string; readonly conversation?: Hex }
+  | { readonly event: "closed"; readonly code: string; readonly message: string };
+
+export type WarningCode =
+  | "NEW_CERTIFICATE"
+  | "NEW_DEVICE"
+  | "SAME_NAME"
+  | "REVOKED"
+  | "EXPIRED"
+  | "STALE_CRL"
+  | "CLOCK"
+  | "DISPUTED"
+  | "UNREADABLE"
+  | "UNPROCESSABLE"
+  | "REJOINED"
+  | "LAST_RESORT"
+  | "TRANSCRIPT_REPAIRED"
+  | "CONVERSATION_IGNORED"
+  | "RECEIPT_REFUSED";
+
+export type OnEvent = (event: ClientEvent) => void;

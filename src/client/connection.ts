@@ -1,0 +1,279 @@
+import { visible } from "../base/visible.ts";
+import { ChannelError } from "../channel/channelError.ts";
+import { connectChannel } from "../channel/exchange.ts";
+import type { RecordLayer } from "../channel/recordLayer.ts";
+import type { PrivateKey } from "../crypto/crypto.ts";
+import type { VerifiedCertificate } from "../pki/verifyPath.ts";
+import { decodeJson, encodeJson } from "../base/schema.ts";
+import { maxSessionFrameBytes } from "../wire/frame.ts";
+import {
+  type LoginRequest,
+  loginRequestSchema,
+  type Request,
+  requestSchema,
+  type ServerMessage,
+  serverMessageSchema,
+} from "../wire/sessionMessages.ts";
+import { ClientError } from "./clientError.ts";
+import { SocketTransport } from "./socketTransport.ts";
+
+/** TCP connect and handshake together. */
+export const handshakeTimeoutMs = 10_000;
+/** Longest wait for the answer to one request; after it the connection is given up. */
+export const requestTimeoutMs = 30_000;
+/** A ping goes out when nothing was sent for so long. */
+export const pingAfterMs = 30_000;
+/** The connection is given up when nothing arrived for so long. */
+export const idleTimeoutMs = 90_000;
+
+/** Which answer a request has besides `refused`. */
+const answerTypes = {
+  ping: "pong",
+  register: "authenticated",
+  login: "authenticated",
+  publish_key_packages: "published",
+  fetch_key_packages: "key_packages",
+  fetch_certificates: "certificates",
+  put_blob: "blob_stored",
+  fetch_blob: "blob",
+  post: "accepted",
+  list_conversations: "conversations",
+  fetch_entries: "entries",
+  sign_receipt: "countersigned",
+  fetch_receipt: "countersigned",
+} as const;
+
+type AnyRequest = Request | LoginRequest;
+type RequestType = AnyRequest["type"];
+type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
+export type AnswerTo<T extends RequestType> = Extract<ServerMessage, { type: (typeof answerTypes)[T] }>;
+export type Push = Extract<ServerMessage, { type: "pushed" | "receipt" | "crl" }>;
+
+export interface ConnectionOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Own chain, leaf first, DER. */
+  readonly chain: readonly Uint8Array[];
+  readonly key: PrivateKey;
+  readonly random: (length: number) => Uint8Array;
+  /** Judges the server's chain for the host that was dialled; throws to refuse it. */
+  readonly verifyServer: (chain: readonly Uint8Array[]) => VerifiedCertificate;
+  readonly onStep: (step: "connect" | "certificate" | "keys") => void;
+  readonly onPush: (push: Push) => void;
+  /** Called once, after every pending request was rejected with the same error. */
+  readonly onClose: (reason: ClientError) => void;
+}
+
+interface Pending {
+  readonly resolve: (answer: ServerMessage) => void;
+  readonly reject: (error: ClientError) => void;
+  readonly deadlineMs: number;
+}
+
+/** One authenticated channel to the server: requests with their answers, and pushes. */
+export class Connection {
+  readonly server: VerifiedCertificate;
+  /** The server's chain as it sent it, leaf first, DER. */
+  readonly serverChain: readonly Uint8Array[];
+  readonly #transport: SocketTransport;
+  readonly #records: RecordLayer;
+  readonly #onPush: (push: Push) => void;
+  readonly #onClose: (reason: ClientError) => void;
+  readonly #pending = new Map<number, Pending>();
+  readonly #ticker: ReturnType<typeof setInterval>;
+  #nextId = 1;
+  #closed: ClientError | undefined;
+  #lastSentMs = performance.now();
+  #lastReceivedMs = performance.now();
+
+  private constructor(
+    transport: SocketTransport,
+    established: { peer: VerifiedCertificate; records: RecordLayer },
+    serverChain: readonly Uint8Array[],
+    options: ConnectionOptions,
+  ) {
+    this.server = established.peer;
+    this.serverChain = serverChain;
+    this.#transport = transport;
+    this.#records = established.records;
+    this.#onPush = options.onPush;
+    this.#onClose = options.onClose;
+    this.#ticker = setInterval(() => this.#tick(), 1_000);
+    this.#ticker.unref();
+    void this.#run();
+  }
+
+  /** @throws {ClientError} `CONNECT_FAILED`, `SERVER_CERTIFICATE`, `HANDSHAKE_FAILED`, `TIMEOUT` */
+  static async open(options: ConnectionOptions): Promise<Connection> {
+    const { host, port, chain, key, random, onStep } = options;
+    const late = new ChannelError("TIMEOUT", `no answer from ${host}:${port} in ${handshakeTimeoutMs / 1000} s`);
+    let transport: SocketTransport | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const deadline = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        transport?.fail(late);
+        reject(late);
+      }, handshakeTimeoutMs);
+    });
+    let refusal: unknown;
+    let sent: readonly Uint8Array[] = [];
+    try {
+      transport = await Promise.race([SocketTransport.dial(host, port), deadline]);
+      onStep("connect");
+      const verifyServer = (serverChain: readonly Uint8Array[]) => {
+        try {
+          const server = options.verifyServer(serverChain);
+          sent = serverChain;
+          onStep("certificate");
+          return server;
+        } catch (error) {
+          refusal = error;
+          throw error;
+        }
+      };
+      const established = await connectChannel(transport, { random, chain, key, verifyServer });
+      onStep("keys");
+      transport.raiseLimit();
+      return new Connection(transport, established, sent, options);
+    } catch (error) {
+      transport?.close();
+      throw asHandshakeError(error, refusal);
+    } finally {
+      clearTimeout(timer);
+      deadline.catch(() => undefined);
+    }
+  }
+
+  get isOpen(): boolean {
+    return this.#closed === undefined;
+  }
+
+  /**
+   * Sends a request. Requests are answered in any order; they leave in the order of the calls, those of one tick together.
+   *
+   * @throws {ClientError} `REFUSED` with the server's code, `CONNECTION_LOST`, `TIMEOUT`, `SERVER_MISBEHAVED`
+   */
+  async request<T extends RequestType>(
+    request: WithoutId<Extract<AnyRequest, { type: T }>> & { type: T },
+  ): Promise<AnswerTo<T>> {
+    const expected: (typeof answerTypes)[T] = answerTypes[request.type];
+    const answer = await this.#exchange(request);
+    if (isAnswer(answer, expected)) return answer;
+    throw this.#misbehaved(`answered ${request.type} with ${answer.type}`);
+  }
+
+  /** Tells the server and closes. Pending requests are rejected with `reason`. */
+  close(reason: ClientError): void {
+    if (this.#closed !== undefined) return;
+    this.#transport.write(this.#records.sealAlert("close_notify"));
+    this.#end(reason);
+  }
+
+  #exchange(request: WithoutId<AnyRequest>): Promise<ServerMessage> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    const id = this.#nextId++;
+    const bytes =
+      request.type === "register" || request.type === "login"
+        ? encodeJson(loginRequestSchema, withId<LoginRequest>(request, id))
+        : encodeJson(requestSchema, withId<Request>(request, id));
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject, deadlineMs: performance.now() + requestTimeoutMs });
+      this.#write(bytes);
+    });
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#lastSentMs = performance.now();
+    for (const payload of this.#records.seal(bytes)) this.#transport.write(payload);
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#closed === undefined) {
+        const payload = await this.#transport.read();
+        this.#lastReceivedMs = performance.now();
+        const received = this.#records.open(payload);
+        if (received.kind === "message")
+          this.#dispatch(decodeJson(serverMessageSchema, received.bytes, maxSessionFrameBytes));
+        else if (received.kind === "alert")
+          this.#end(new ClientError("CONNECTION_LOST", `the server ended the session: ${received.code}`));
+      }
+    } catch (error) {
+      if (error instanceof ChannelError && error.code === "CLOSED")
+        this.#end(new ClientError("CONNECTION_LOST", error.message, { cause: error }));
+      else this.#misbehaved("sent what is no message of this protocol", error);
+    }
+  }
+
+  #dispatch(message: ServerMessage): void {
+    if (message.type === "pushed" || message.type === "receipt" || message.type === "crl") {
+      this.#onPush(message);
+      return;
+    }
+    const pending = this.#pending.get(message.id);
+    if (pending === undefined) {
+      this.#misbehaved("answered a request that was not made");
+      return;
+    }
+    this.#pending.delete(message.id);
+    if (message.type !== "refused") pending.resolve(message);
+    else
+      pending.reject(
+        new ClientError("REFUSED", `the server refused: ${visible(message.message)} (${message.code})`, {
+          refusal: message.code,
+          detail: message.detail,
+        }),
+      );
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    // Requests are kept in the order in which they were sent, so the first has waited longest.
+    const [oldest] = this.#pending.values();
+    if (oldest !== undefined && now > oldest.deadlineMs)
+      this.#end(new ClientError("TIMEOUT", `the server did not answer within ${requestTimeoutMs / 1000} s`));
+    else if (now > this.#lastReceivedMs + idleTimeoutMs)
+      this.#end(new ClientError("TIMEOUT", `nothing from the server for ${idleTimeoutMs / 1000} s`));
+    else if (now > this.#lastSentMs + pingAfterMs) this.request({ type: "ping" }).catch(() => undefined);
+  }
+
+  #misbehaved(what: string, cause?: unknown): ClientError {
+    const error = new ClientError("SERVER_MISBEHAVED", `the server ${what}`, { cause });
+    this.#end(error);
+    return error;
+  }
+
+  #end(reason: ClientError): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = reason;
+    clearInterval(this.#ticker);
+    this.#transport.close();
+    this.#records.close();
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { reject } of pending) reject(reason);
+    this.#onClose(reason);
+  }
+}
+
+/** The compiler can't see that `Omit<T, "id">` and an id make a T again. */
+function withId<T extends { id: number }>(request: WithoutId<T>, id: number): T {
+  return { ...request, id } as unknown as T;
+}
+
+function isAnswer<T extends ServerMessage["type"]>(
+  message: ServerMessage,
+  type: T,
+): message is Extract<ServerMessage, { type: T }> {
+  return message.type === type;
+}
+
+function asHandshakeError(error: unknown, refusal: unknown): ClientError {
+  if (error instanceof ClientError) return error;
+  const what = error instanceof Error ? error.message : "";
+  if (refusal !== undefined)
+    return new ClientError("SERVER_CERTIFICATE", `the server's certificate is refused: ${what}`, { cause: refusal });
+  if (error instanceof ChannelError && error.code === "TIMEOUT")
+    return new ClientError("TIMEOUT", error.message, { cause: error });
+  return new ClientError("HANDSHAKE_FAILED", `the key exchange failed: ${what}`, { cause: error });
+}

@@ -1,0 +1,29 @@
+import type { OnEvent } from "./clientEvents.ts";
+import type { Connection } from "./connection.ts";
+import type { Devices, Self } from "./devices.ts";
+import type { Directory } from "./directory.ts";
+import type { GroupFollower } from "./groupFollower.ts";
+import type { KeyPackages } from "./keyPackages.ts";
+import type { Revocations } from "./revocations.ts";
+import type { Vault } from "./vault.ts";
+
+/** What every conversation of a client shares. */
+export interface ConversationContext {
+  readonly self: Self;
+  readonly vault: Vault;
+  readonly directory: Directory;
+  readonly revocations: Revocations;
+  readonly devices: Devices;
+  readonly keyPackages: KeyPackages;
+  readonly groups: GroupFollower;
+  readonly transcriptsFolder: string;
+  /** Whether words and openings are kept after they were shown. */
+  readonly keepHistory: boolean;
+  readonly random: (length: number) => Uint8Array;
+  readonly now: () => number;
+  readonly onEvent: OnEvent;
+  /** @throws {ClientError} `NOT_CONNECTED` */
+  connection(): Connection;
+  /** The connection once it is authenticated. */
+  connectionIfOpen(): Connection | undefined;
+}

@@ -1,0 +1,187 @@
+import { decodeUtf8 } from "../base/bytes.ts";
+import type { Hex } from "../base/hex.ts";
+import { visible } from "../base/visible.ts";
+import { type CreateBody, decodeBody, type MembershipBody } from "../log/bodies.ts";
+import { type Entry, formatEntry } from "../log/entry.ts";
+import { downloadBlob } from "./blobs.ts";
+import { ClientError } from "./clientError.ts";
+import type { ClientEvent } from "./clientEvents.ts";
+import type { ConversationContext } from "./conversationContext.ts";
+import type { ConversationKeys, Followed } from "./conversationKeys.ts";
+import type { EpochBlobs } from "./groupFollower.ts";
+import { learnCertificates } from "./learnCertificates.ts";
+import type { OutgoingItem, Outbox } from "./outbox.ts";
+import type { VaultBatch } from "./vault.ts";
+import { encodeOpening, numberedKey } from "./vaultRecords.ts";
+import type { LoggedEntry, VerifiedLog } from "./verifiedLog.ts";
+
+/** An entry as it came from the server or out of the transcript. */
+export interface Arrival {
+  readonly index: number;
+  readonly at: number;
+  readonly entry: Entry;
+}
+
+/** What taking an entry in asks of the conversation. */
+export type Effect =
+  /** To be told once the entry is durable. */
+  | { readonly kind: "event"; readonly event: ClientEvent }
+  /** An own entry stands. To be told once a checkpoint covers it. */
+  | { readonly kind: "landed"; readonly item: OutgoingItem; readonly logged: LoggedEntry }
+  | { readonly kind: "disputed" | "unprocessable"; readonly index: number }
+  /** An own `acknowledge` said this. */
+  | { readonly kind: "said"; readonly disputed: readonly number[]; readonly unprocessable: readonly number[] }
+  /** A message from before this device's epoch. */
+  | { readonly kind: "unreadable"; readonly index: number }
+  | { readonly kind: "roster"; readonly followed: Followed };
+
+/** Takes the entries of one conversation in, one after the other: log first, then what they mean for keys and words. */
+export class Intake {
+  readonly #context: ConversationContext;
+  readonly #conversation: Hex;
+  readonly #log: VerifiedLog;
+  readonly #keys: ConversationKeys;
+  readonly #outbox: Outbox;
+
+  constructor(options: {
+    context: ConversationContext;
+    conversation: Hex;
+    log: VerifiedLog;
+    keys: ConversationKeys;
+    outbox: Outbox;
+  }) {
+    this.#context = options.context;
+    this.#conversation = options.conversation;
+    this.#log = options.log;
+    this.#keys = options.keys;
+    this.#outbox = options.outbox;
+  }
+
+  /**
+   * @param isKnown the entry was taken into account before and only the transcript lost it: it is verified again and has
+   *   no other effect
+   * @param name of the conversation, for events; asked after the entry was verified
+   * @throws {LogError} it may not stand there; {ClientError} the connection was lost while its blobs were fetched:
+   *   nothing was taken in
+   */
+  async take(
+    arrival: Arrival,
+    { isKnown, batch, name }: { isKnown: boolean; batch: VaultBatch; name: () => string },
+  ): Promise<Effect[]> {
+    const { entry, at } = arrival;
+    if (entry.conversation !== this.#conversation)
+      throw new ClientError("SERVER_MISBEHAVED", "the server sent an entry of another conversation");
+    const body = decodeBody(entry);
+    const roster = body.kind === "create" || body.kind === "membership" ? body.body : undefined;
+    await this.#learn(entry, roster);
+    const blobs = roster === undefined || isKnown ? undefined : await this.#fetch(entry, roster);
+    const before = this.#log.state;
+    const logged = this.#log.append(entry, at);
+    const after = this.#log.state;
+    if (isKnown || after === undefined) return [];
+    switch (logged.body.kind) {
+      case "message":
+        return this.#message(logged, batch, name());
+      case "create":
+      case "membership": {
+        const entered = { entry, at, body: logged.body.body, before, after };
+        const isOwn = this.#keys.isOwn(entered);
+        const followed = await this.#keys.enter(entered, blobs, batch);
+        const landed = this.#land(logged, undefined, batch);
+        // Another commit opened the epoch: an own one that waits is of no use any more.
+        if (!isOwn) for (const item of this.#outbox.items) if (item.kind === "membership") this.#outbox.remove(item, batch);
+        this.#pin(entered.body, at, batch);
+        const action = logged.body.kind === "create" ? "create" : logged.body.body.action;
+        const effects: Effect[] = [...landed, { kind: "roster", followed }];
+        if (followed.kind === "unprocessable") effects.push({ kind: "unprocessable", index: logged.index });
+        return [...effects, this.#membership(logged, action, name())];
+      }
+      case "leave":
+        return [...this.#land(logged, undefined, batch), this.#membership(logged, "leave", name())];
+      case "acknowledge": {
+        const landed = this.#land(logged, undefined, batch);
+        return this.#isOwn(entry) ? [...landed, { kind: "said", ...logged.body.body }] : landed;
+      }
+    }
+  }
+
+  #message(logged: LoggedEntry, batch: VaultBatch, to: string): Effect[] {
+    const { entry, index, at } = logged;
+    const received = this.#keys.receive(entry);
+    const isOwn = this.#isOwn(entry);
+    const landed = isOwn ? this.#land(logged, received.plaintext, batch) : [];
+    if (received.kind === "outside") return [...landed, { kind: "unreadable", index }];
+    // Words are UTF-8: anything else can be neither shown nor disclosed.
+    const text = received.kind === "opened" ? decodeUtf8(received.plaintext) : undefined;
+    if (received.kind !== "opened" || text === undefined) return [...landed, { kind: "disputed", index }];
+    const { opening, plaintext } = received;
+    if (this.#context.keepHistory)
+      batch.write("opening", numberedKey(this.#conversation, index), encodeOpening(opening, plaintext));
+    opening.fill(0);
+    if (isOwn) return landed;
+    const { username: from = "", email = "" } = this.#log.state?.senders.get(entry.sender) ?? {};
+    const { conversation, seqno } = entry;
+    const event = { event: "message", conversation, to, from, email, seqno, index, at, text } as const;
+    return [{ kind: "event", event }];
+  }
+
+  #land(logged: LoggedEntry, plaintext: Uint8Array | undefined, batch: VaultBatch): Effect[] {
+    if (!this.#isOwn(logged.entry)) return [];
+    const item = this.#outbox.land(logged.entry, formatEntry(logged.entry), plaintext, batch);
+    return item === undefined ? [] : [{ kind: "landed", item, logged }];
+  }
+
+  #membership(
+    { entry, index }: LoggedEntry,
+    action: "create" | "leave" | MembershipBody["action"],
+    to: string,
+  ): Effect {
+    const state = this.#log.state;
+    const members = [...new Set(state?.roster.map(({ username }) => username))];
+    const by = state?.senders.get(entry.sender)?.username ?? "";
+    const { conversation } = entry;
+    return { kind: "event", event: { event: "membership", conversation, to, action, by, index, members } };
+  }
+
+  /** Certificates that the entry can't be judged without. Whether they are good is up to the log's rules. */
+  async #learn(entry: Entry, roster: CreateBody | MembershipBody | undefined): Promise<void> {
+    const needed = [entry.sender];
+    if (roster !== undefined) needed.push(...roster.roster.map(({ fingerprint }) => fingerprint));
+    if (roster !== undefined && "server" in roster) needed.push(roster.server.fingerprint);
+    await learnCertificates(this.#context, needed);
+  }
+
+  async #fetch(entry: Entry, body: CreateBody | MembershipBody): Promise<EpochBlobs | undefined> {
+    const own = this.#context.self.certificate.fingerprint;
+    const isMember = body.roster.some(({ fingerprint }) => fingerprint === own);
+    if (!isMember || this.#keys.isOwn({ entry, body })) return undefined;
+    const connection = this.#context.connection();
+    const [commit, groupInfo, welcome] = await Promise.all([
+      downloadBlob(connection, body.commit),
+      downloadBlob(connection, body.group),
+      this.#keys.epoch === 0 && body.welcome !== null ? downloadBlob(connection, body.welcome) : null,
+    ]);
+    return { commit, groupInfo, welcome };
+  }
+
+  /** What the log has just judged good is pinned, and announced when it is new about somebody known. */
+  #pin({ roster }: CreateBody | MembershipBody, at: number, batch: VaultBatch): void {
+    const { directory, self } = this.#context;
+    for (const row of roster)
+      if (row.fingerprint !== self.certificate.fingerprint)
+        try {
+          directory.pin(row, directory.certificateAt(row.fingerprint, at), batch);
+        } catch {
+          this.#context.onEvent({
+            event: "warning",
+            code: "EXPIRED",
+            message: `${visible(row.username)} has a certificate that is no longer good: ${row.fingerprint}`,
+            conversation: this.#conversation,
+          });
+        }
+  }
+
+  #isOwn({ sender }: Entry): boolean {
+    return sender === this.#context.self.certificate.fingerprint;
+  }
+}

@@ -1,0 +1,32 @@
+import { encodeHex, type Hex } from "../base/hex.ts";
+import { sha256 } from "../crypto/crypto.ts";
+import { ClientError } from "./clientError.ts";
+import type { ConversationContext } from "./conversationContext.ts";
+
+const perRequest = 64;
+
+/**
+ * Fetches the chains of certificates that are not known yet. The server chooses what it answers: only leaves that were asked
+ * for are taken, and nothing is concluded from having them.
+ *
+ * @throws {ClientError} `SERVER_MISBEHAVED` when one of them is missing in the answer; what `request` throws
+ */
+export async function learnCertificates(
+  { vault, directory, connection }: Pick<ConversationContext, "vault" | "directory" | "connection">,
+  fingerprints: readonly Hex[],
+): Promise<void> {
+  const unknown = directory.unknown(fingerprints);
+  for (let from = 0; from < unknown.length; from += perRequest) {
+    const wanted = new Set(unknown.slice(from, from + perRequest));
+    const batch = vault.batch();
+    const { chains } = await connection().request({ type: "fetch_certificates", fingerprints: [...wanted] });
+    for (const chain of chains) {
+      const [leaf] = chain;
+      if (leaf !== undefined && wanted.delete(encodeHex(sha256(leaf)))) directory.learn(chain, batch);
+    }
+    vault.commit(batch);
+    const [missing] = wanted;
+    if (missing !== undefined)
+      throw new ClientError("SERVER_MISBEHAVED", `the server did not send the certificate ${missing}`);
+  }
+}

@@ -1,0 +1,170 @@
+import { equalBytes } from "../base/bytes.ts";
+import type { Hex } from "../base/hex.ts";
+import type { Entry, EntryKind } from "../log/entry.ts";
+import type { ClientError } from "./clientError.ts";
+import type { Vault, VaultBatch } from "./vault.ts";
+import { decodeRecord, encodeRecord, numberedKey, numberOfKey, outgoingSchema } from "./vaultRecords.ts";
+
+/** Where an own message has come to stand. */
+export interface Sent {
+  readonly seqno: number;
+  readonly index: number;
+  readonly at: number;
+}
+
+/** An own entry that does not stand in the log yet. */
+export interface OutgoingItem {
+  readonly order: number;
+  readonly kind: EntryKind;
+  /** `message`: the words in UTF-8; else the body. */
+  readonly content: Uint8Array;
+  /** `message`: belongs to `seqno` and `content` once it was signed. */
+  opening: Uint8Array | undefined;
+  seqno: number | undefined;
+  /** What was signed last. */
+  line: string | undefined;
+  /** Whether `line` is on its way, or was accepted and is not taken in yet. */
+  inFlight: boolean;
+  /** Whether `line` was refused, so that it has to be signed again. */
+  refused: boolean;
+  /** Whether the vault has it as it is here. */
+  isStored: boolean;
+  settle: { resolve: (sent: Sent) => void; reject: (error: ClientError) => void } | undefined;
+}
+
+/**
+ * Own entries in the order in which they will stand, from when they are made until the log has them; as durable as the
+ * vault. Those that were signed come first, by seqno. A seqno that was signed for a message stays with its words and opening.
+ */
+export class Outbox {
+  readonly #conversation: Hex;
+  #items: OutgoingItem[];
+  #nextOrder: number;
+
+  constructor(vault: Vault, conversation: Hex) {
+    this.#conversation = conversation;
+    const items = vault.list("outgoing", `${conversation}/`).map(({ key, value }): OutgoingItem => {
+      const record = decodeRecord(outgoingSchema, value, "outgoing entry");
+      return {
+        order: numberOfKey(key),
+        kind: record.kind,
+        content: record.content,
+        opening: record.opening ?? undefined,
+        seqno: record.seqno ?? undefined,
+        line: record.line ?? undefined,
+        inFlight: false,
+        refused: false,
+        isStored: true,
+        settle: undefined,
+      };
+    });
+    this.#nextOrder = Math.max(0, ...items.map(({ order }) => order + 1));
+    const signed = items.filter(({ seqno }) => seqno !== undefined);
+    signed.sort((a, b) => (a.seqno ?? 0) - (b.seqno ?? 0));
+    this.#items = [...signed, ...items.filter(({ seqno }) => seqno === undefined)];
+  }
+
+  get items(): readonly OutgoingItem[] {
+    return this.#items;
+  }
+
+  get isEmpty(): boolean {
+    return this.#items.length === 0;
+  }
+
+  /** Those whose answer or entry is awaited: the first ones of `items`. */
+  get inFlight(): readonly OutgoingItem[] {
+    const end = this.#items.findIndex((item) => !item.inFlight);
+    return this.#items.slice(0, end < 0 ? this.#items.length : end);
+  }
+
+  /** The caller sees to it that it is stored. */
+  add(kind: EntryKind, content: Uint8Array, place: "last" | "before unsigned"): OutgoingItem {
+    const item: OutgoingItem = {
+      order: this.#nextOrder++,
+      kind,
+      content,
+      opening: undefined,
+      seqno: undefined,
+      line: undefined,
+      inFlight: false,
+      refused: false,
+      isStored: false,
+      settle: undefined,
+    };
+    const unsigned = this.#items.findIndex(({ seqno }) => seqno === undefined);
+    if (place === "last" || unsigned < 0) this.#items.push(item);
+    else this.#items.splice(unsigned, 0, item);
+    return item;
+  }
+
+  store(item: OutgoingItem, batch: VaultBatch): void {
+    const { order, kind, content, opening, seqno, line } = item;
+    item.isStored = true;
+    batch.write(
+      "outgoing",
+      numberedKey(this.#conversation, order),
+      encodeRecord(outgoingSchema, {
+        kind,
+        content,
+        opening: opening ?? null,
+        seqno: seqno ?? null,
+        line: line ?? null,
+      }),
+    );
+  }
+
+  remove(item: OutgoingItem, batch: VaultBatch): void {
+    this.#items = this.#items.filter((other) => other !== item);
+    batch.remove("outgoing", numberedKey(this.#conversation, item.order));
+  }
+
+  /**
+   * An own entry stands in the log: finds the item that it came from and takes it out. An item that lost its seqno to
+   * another entry (a restored vault, the key used elsewhere) is signed anew under the next one, with a new opening.
+   *
+   * @param plaintext what the entry opened to; `undefined` when it could not be opened
+   */
+  land(entry: Entry, line: string, plaintext: Uint8Array | undefined, batch: VaultBatch): OutgoingItem | undefined {
+    const item = this.#items.find(({ seqno }) => seqno === entry.seqno);
+    if (item === undefined) return undefined;
+    const isSame =
+      item.line === line ||
+      (item.kind === entry.kind &&
+        (entry.kind === "message"
+          ? plaintext !== undefined && equalBytes(plaintext, item.content)
+          : equalBytes(entry.ct, item.content)));
+    if (isSame) {
+      this.remove(item, batch);
+      return item;
+    }
+    for (const displaced of this.#items)
+      if (displaced.seqno !== undefined) {
+        displaced.seqno = undefined;
+        displaced.opening = undefined;
+        displaced.line = undefined;
+        this.store(displaced, batch);
+      }
+    return undefined;
+  }
+
+  /** The connection is gone: nothing is on its way any more. */
+  landed(): void {
+    for (const item of this.#items) item.inFlight = false;
+  }
+
+  /** Nobody waits any longer; the items stay for the next time. */
+  rejectAll(error: ClientError): void {
+    for (const item of this.#items) {
+      item.settle?.reject(error);
+      item.settle = undefined;
+    }
+  }
+
+  /** Takes out the words that were not signed yet, for another conversation with the same person. */
+  takeUnsigned(batch: VaultBatch): OutgoingItem[] {
+    const moved = this.#items.filter(({ kind, seqno }) => kind === "message" && seqno === undefined);
+    for (const item of moved) this.remove(item, batch);
+    return moved;
+  }
+}

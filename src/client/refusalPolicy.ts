@@ -1,0 +1,32 @@
+import type { ClientError } from "./clientError.ts";
+import type { OutgoingItem } from "./outbox.ts";
+
+/** What becomes of an own entry that the server refused. */
+export type Verdict = "post again" | "sign again" | "upload again" | "drop" | "exists" | "later";
+
+/**
+ * Decides once the client has caught up with the log, so that what a refusal was about may have passed. A seqno that was
+ * signed for words stays theirs: a message is never dropped unless its conversation is closed for good.
+ */
+export function judgeRefusal({ kind }: OutgoingItem, { refusal }: ClientError): Verdict {
+  switch (refusal) {
+    case "CONVERSATION_EXISTS":
+      return kind === "create" ? "exists" : "later";
+    case "GAP":
+    case "REPLAY":
+      return "post again";
+    case "STALE_EPOCH":
+    case "BAD_VIEW":
+      return kind === "membership" ? "drop" : "sign again";
+    case "BAD_BLOB":
+      return "upload again";
+    case "CLOSED":
+      return kind === "create" ? "later" : "drop";
+    case "BAD_BODY":
+    case "FORBIDDEN":
+      // Nothing is ever signed behind an own commit, so its seqno is free again.
+      return kind === "membership" ? "drop" : "later";
+    default:
+      return "later";
+  }
+}

@@ -1,0 +1,196 @@
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+} from "node:fs";
+import { join } from "node:path";
+import { encodeUtf8 } from "../base/bytes.ts";
+import { encodeHex, type Hex } from "../base/hex.ts";
+import { crypto } from "../crypto/crypto.ts";
+import { formatPem } from "../pki/pem.ts";
+import { syncFolder, writeAll, writeFileAtomically } from "./atomicFile.ts";
+import { ClientError } from "./clientError.ts";
+
+const readBytes = 1024 * 1024;
+const lineEnd = 0x0a;
+
+/** The exact bytes that are signed, and the CMS SignedData over them. */
+export interface ReceiptFiles {
+  readonly statement: Uint8Array;
+  readonly signedData: Uint8Array;
+}
+
+/**
+ * The evidence of one conversation: `transcripts/<name>-<id8>/`. `transcript.jsonl` only grows, apart from a torn or altered
+ * tail that is cut off before it is repaired; every other file is replaced as a whole. Nothing in here is secret but
+ * `disclosure.json`, and nothing in here is trusted when it is read back: the vault knows size and root.
+ */
+export class TranscriptFolder {
+  readonly path: string;
+  #descriptor: number;
+  /** Bytes of whole lines. */
+  #length: number;
+
+  private constructor(path: string, descriptor: number, length: number) {
+    this.path = path;
+    this.#descriptor = descriptor;
+    this.#length = length;
+  }
+
+  /**
+   * @param name of the conversation, free text: what is not fit for a file name becomes `_`
+   * @throws {ClientError} `TRANSCRIPT_UNUSABLE`
+   */
+  static open(root: string, folderName: string): TranscriptFolder {
+    const path = join(root, folderName);
+    try {
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      const isNew = !existsSync(join(path, "transcript.jsonl"));
+      const descriptor = openSync(join(path, "transcript.jsonl"), isNew ? "ax+" : "r+", 0o600);
+      if (isNew) syncFolder(path);
+      const length = wholeLineBytes(descriptor);
+      ftruncateSync(descriptor, length);
+      return new TranscriptFolder(path, descriptor, length);
+    } catch (cause) {
+      throw new ClientError("TRANSCRIPT_UNUSABLE", `the transcript can't be opened: ${path}`, { cause });
+    }
+  }
+
+  /** The whole lines, without their line ends, with the offset behind each. Text that is not UTF-8 comes out as U+FFFD. */
+  *lines(): Generator<{ line: string; end: number }> {
+    const decoder = new TextDecoder();
+    let rest = new Uint8Array(0);
+    let offset = 0;
+    while (offset < this.#length) {
+      const chunk = new Uint8Array(Math.min(readBytes, this.#length - offset));
+      const taken = readSync(this.#descriptor, chunk, 0, chunk.length, offset);
+      if (taken === 0) return;
+      const start = offset - rest.length;
+      offset += taken;
+      const bytes = Buffer.concat([rest, chunk.subarray(0, taken)]);
+      let from = 0;
+      for (let to = bytes.indexOf(lineEnd); to >= 0; to = bytes.indexOf(lineEnd, from)) {
+        yield { line: decoder.decode(bytes.subarray(from, to)), end: start + to + 1 };
+        from = to + 1;
+      }
+      rest = bytes.subarray(from);
+    }
+  }
+
+  /** SHA-256 of all whole lines with their line ends. */
+  sha256(): Hex {
+    const hash = crypto().sha256Stream();
+    const chunk = new Uint8Array(readBytes);
+    for (let offset = 0; offset < this.#length; ) {
+      const taken = readSync(this.#descriptor, chunk, 0, Math.min(readBytes, this.#length - offset), offset);
+      if (taken === 0) throw new ClientError("TRANSCRIPT_UNUSABLE", `the transcript was cut short: ${this.path}`);
+      hash.update(chunk.subarray(0, taken));
+      offset += taken;
+    }
+    return encodeHex(hash.digest());
+  }
+
+  /** Adds lines in one write. They survive the end of the process at once, a loss of power after `sync`. */
+  append(lines: readonly string[]): void {
+    if (lines.length === 0) return;
+    const bytes = encodeUtf8(`${lines.join("\n")}\n`);
+    try {
+      writeAll(this.#descriptor, bytes, this.#length);
+    } catch (cause) {
+      throw new ClientError("TRANSCRIPT_UNUSABLE", `the transcript can't be written: ${this.path}`, { cause });
+    }
+    this.#length += bytes.length;
+  }
+
+  /** Cuts the file behind `length` bytes, the end of a line; what follows was torn or altered. */
+  truncate(length: number): void {
+    ftruncateSync(this.#descriptor, length);
+    this.#length = length;
+  }
+
+  sync(): void {
+    fsyncSync(this.#descriptor);
+  }
+
+  /** Leaf certificates, intermediates and the CA (for information only), in the order given, each once. */
+  writeCertificates(certificates: readonly Uint8Array[]): void {
+    this.#replace("certificates.pem", certificates.map((der) => formatPem("CERTIFICATE", der)).join(""));
+  }
+
+  writeCrl(crl: Uint8Array): void {
+    this.#replace("crl.pem", formatPem("X509 CRL", crl));
+  }
+
+  /** @param lines the newest checkpoint, and every pair that contradicts */
+  writeCheckpoints(lines: readonly string[]): void {
+    this.#replace("checkpoints.jsonl", lines.map((line) => `${line}\n`).join(""));
+  }
+
+  /** Replaces the receipt. One of another size before it stays as `receipt-<older>.json` and `.p7s`. */
+  writeReceipt(receipt: ReceiptFiles, older: number | undefined): void {
+    if (older !== undefined) {
+      this.#rename("receipt.json", `receipt-${older}.json`);
+      this.#rename("receipt.p7s", `receipt-${older}.p7s`);
+    }
+    this.#replace("receipt.json", receipt.statement);
+    this.#replace("receipt.p7s", receipt.signedData);
+  }
+
+  /** @returns the receipt's files, or `undefined` when one of them is missing */
+  readReceipt(): ReceiptFiles | undefined {
+    const statement = this.#read("receipt.json");
+    const signedData = this.#read("receipt.p7s");
+    return statement === undefined || signedData === undefined ? undefined : { statement, signedData };
+  }
+
+  writeDisclosure(json: Uint8Array): string {
+    this.#replace("disclosure.json", json);
+    return join(this.path, "disclosure.json");
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+
+  #replace(name: string, content: Uint8Array | string): void {
+    try {
+      writeFileAtomically(join(this.path, name), typeof content === "string" ? encodeUtf8(content) : content);
+    } catch (cause) {
+      throw new ClientError("TRANSCRIPT_UNUSABLE", `${name} can't be written in ${this.path}`, { cause });
+    }
+  }
+
+  #rename(from: string, to: string): void {
+    if (existsSync(join(this.path, from))) renameSync(join(this.path, from), join(this.path, to));
+  }
+
+  #read(name: string): Uint8Array | undefined {
+    const file = join(this.path, name);
+    return existsSync(file) ? readFileSync(file) : undefined;
+  }
+}
+
+/** @returns `<name>-<first 8 digits of the id>`, fit for every file system */
+export function folderName(name: string, conversation: Hex): string {
+  const safe = name.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 64);
+  return `${safe.startsWith(".") ? `_${safe}` : safe}-${conversation.slice(0, 8)}`;
+}
+
+function wholeLineBytes(descriptor: number): number {
+  const chunk = new Uint8Array(64 * 1024);
+  for (let end = fstatSync(descriptor).size; end > 0; ) {
+    const start = Math.max(0, end - chunk.length);
+    const taken = readSync(descriptor, chunk, 0, end - start, start);
+    const last = chunk.subarray(0, taken).lastIndexOf(lineEnd);
+    if (last >= 0) return start + last + 1;
+    end = start;
+  }
+  return 0;
+}

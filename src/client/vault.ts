@@ -1,0 +1,269 @@
+import { Database, type Statement } from "bun:sqlite";
+import { chmodSync, closeSync, constants, fstatSync, openSync } from "node:fs";
+import { concatBytes, encodeUtf8 } from "../base/bytes.ts";
+import { crypto, type PrivateKey } from "../crypto/crypto.ts";
+import { labels } from "../crypto/labels.ts";
+import { ClientError } from "./clientError.ts";
+
+/** What the vault keeps. A collection's values have one form each, given in vaultRecords.ts. */
+export const collections = [
+  "device",
+  "keyPackage",
+  "person",
+  "chain",
+  "crl",
+  "conversation",
+  "member",
+  "ratchet",
+  "group",
+  "pending",
+  "outgoing",
+  "opening",
+] as const;
+export type Collection = (typeof collections)[number];
+
+const formatVersion = 1;
+const applicationId = 0x53437632; // "SCv2"
+const nonceBytes = 12;
+const keyBytes = 32;
+
+/**
+ * The client's memory: MLS state, ratchets, openings, history, what is signed and not yet accepted. One SQLite file, mode
+ * 0600, for one process at a time. Row keys are in clear (ids, indexes, fingerprints); every value is
+ * `nonce(12) || AES-256-GCM(vault key, nonce, value)` with AAD `securechat/2 vault value\n<collection>\n<key>\n`, so a
+ * value can't be moved to another row. The random vault key stands in the file, sealed under a key that is derived
+ * from the certificate's private key. Whoever can write the file can put back an old copy of a row or of the whole; the log
+ * on the server shows it (a restored vault rejoins).
+ *
+ * Writes are collected in a `VaultBatch` and reach the file in one transaction. `secure_delete` overwrites what is
+ * removed or replaced; the write-ahead log, which still holds old pages, is truncated by `scrub`.
+ */
+export class Vault {
+  readonly #database: Database;
+  readonly #key: Uint8Array;
+  readonly #random: (length: number) => Uint8Array;
+  readonly #select: Statement<{ value: Uint8Array }, [string, string]>;
+  readonly #range: Statement<{ key: string; value: Uint8Array }, [string, string, string]>;
+  readonly #upsert: Statement<unknown, [string, string, Uint8Array]>;
+  readonly #delete: Statement<unknown, [string, string]>;
+
+  private constructor(database: Database, key: Uint8Array, random: (length: number) => Uint8Array) {
+    this.#database = database;
+    this.#key = key;
+    this.#random = random;
+    this.#select = database.prepare("SELECT value FROM sealed WHERE collection = ? AND key = ?");
+    this.#range = database.prepare(
+      "SELECT key, value FROM sealed WHERE collection = ? AND key >= ? AND key < ? ORDER BY key",
+    );
+    this.#upsert = database.prepare(
+      "INSERT INTO sealed (collection, key, value) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+    );
+    this.#delete = database.prepare("DELETE FROM sealed WHERE collection = ? AND key = ?");
+  }
+
+  /**
+   * @throws {ClientError} `VAULT_IN_USE` another process has it open, `VAULT_WRONG_KEY` it belongs to another private key,
+   *   `VAULT_UNUSABLE` the file can't be made or is no vault
+   */
+  static open(options: { file: string; key: PrivateKey; random: (length: number) => Uint8Array }): Vault {
+    const { file, key, random } = options;
+    createPrivately(file);
+    const database = openExclusively(file);
+    const wrapKey = key.deriveSecret(labels.vaultWrap);
+    try {
+      return new Vault(database, unwrapOrCreate({ database, file, wrapKey, random }), random);
+    } catch (error) {
+      database.close();
+      throw asVaultError(error, file);
+    } finally {
+      wrapKey.fill(0);
+    }
+  }
+
+  /** @returns the value, or `undefined` when there is none. @throws {ClientError} `VAULT_UNUSABLE` when it was altered */
+  read(collection: Collection, key: string): Uint8Array | undefined {
+    const row = this.#select.get(collection, key);
+    return row === null ? undefined : this.#unseal(collection, key, row.value);
+  }
+
+  /** @returns the rows whose key begins with `prefix`, in the order of their keys */
+  list(collection: Collection, prefix = ""): { key: string; value: Uint8Array }[] {
+    // U+FFFF is after every character of a key; keys are ASCII.
+    const rows = this.#range.all(collection, prefix, `${prefix}\uffff`);
+    return rows.map((row) => ({ key: row.key, value: this.#unseal(collection, row.key, row.value) }));
+  }
+
+  /** A value is sealed when it is given, so the caller may wipe its own copy at once. */
+  batch(): VaultBatch {
+    return new VaultBatch((collection, key, value) => this.#seal(collection, key, value));
+  }
+
+  /** Makes the batches durable (fsync), all or none, in the order given, and empties them. */
+  commit(...batches: readonly VaultBatch[]): void {
+    if (batches.every((batch) => batch.isEmpty)) return;
+    this.#database.run("BEGIN");
+    try {
+      for (const batch of batches)
+        for (const { collection, key, sealed } of batch.writes())
+          if (sealed === undefined) this.#delete.run(collection, key);
+          else this.#upsert.run(collection, key, sealed);
+      this.#database.run("COMMIT");
+    } catch (cause) {
+      if (this.#database.inTransaction) this.#database.run("ROLLBACK");
+      throw new ClientError("VAULT_UNUSABLE", "the vault can't be written, is the disk full?", { cause });
+    }
+    for (const batch of batches) batch.clear();
+  }
+
+  /** Moves everything out of the write-ahead log and truncates it: what was removed or replaced is in no file after that. */
+  scrub(): void {
+    this.#database.run("PRAGMA wal_checkpoint(TRUNCATE)");
+  }
+
+  close(): void {
+    this.scrub();
+    for (const statement of [this.#select, this.#range, this.#upsert, this.#delete]) statement.finalize();
+    this.#database.close(true);
+    this.#key.fill(0);
+  }
+
+  #seal(collection: Collection, key: string, value: Uint8Array): Uint8Array {
+    return seal(this.#key, this.#random(nonceBytes), value, rowContext(collection, key));
+  }
+
+  #unseal(collection: Collection, key: string, sealed: Uint8Array): Uint8Array {
+    const value = unseal(this.#key, sealed, rowContext(collection, key));
+    if (value === undefined)
+      throw new ClientError("VAULT_UNUSABLE", `the vault was altered: ${collection} ${key} can't be opened`);
+    return value;
+  }
+}
+
+/** Writes that belong together. The last write to a row wins. */
+export class VaultBatch {
+  readonly #rows = new Map<string, { collection: Collection; key: string; sealed: Uint8Array | undefined }>();
+  readonly #seal: (collection: Collection, key: string, value: Uint8Array) => Uint8Array;
+
+  constructor(seal: (collection: Collection, key: string, value: Uint8Array) => Uint8Array) {
+    this.#seal = seal;
+  }
+
+  write(collection: Collection, key: string, value: Uint8Array): void {
+    this.#rows.set(`${collection} ${key}`, { collection, key, sealed: this.#seal(collection, key, value) });
+  }
+
+  remove(collection: Collection, key: string): void {
+    this.#rows.set(`${collection} ${key}`, { collection, key, sealed: undefined });
+  }
+
+  get isEmpty(): boolean {
+    return this.#rows.size === 0;
+  }
+
+  writes(): Iterable<{ collection: Collection; key: string; sealed: Uint8Array | undefined }> {
+    return this.#rows.values();
+  }
+
+  clear(): void {
+    this.#rows.clear();
+  }
+}
+
+/** The file exists with mode 0600 before a byte is written to it; SQLite gives its side files the same mode. */
+function createPrivately(file: string): void {
+  try {
+    const descriptor = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
+    const mode = fstatSync(descriptor).mode & 0o777;
+    closeSync(descriptor);
+    if (mode !== 0o600) chmodSync(file, 0o600);
+  } catch (cause) {
+    throw new ClientError("VAULT_UNUSABLE", `the vault can't be opened: ${file}`, { cause });
+  }
+}
+
+function openExclusively(file: string): Database {
+  let database: Database | undefined;
+  try {
+    database = new Database(file, { readwrite: true, strict: true });
+    // Exclusive before WAL: the lock is the file's own, held until close or until the process dies, and the index of the
+    // write-ahead log stays in memory.
+    database.run("PRAGMA locking_mode = EXCLUSIVE");
+    database.run("PRAGMA journal_mode = WAL");
+    database.run("PRAGMA synchronous = FULL");
+    database.run("PRAGMA secure_delete = ON");
+    database.run("PRAGMA temp_store = MEMORY");
+    database.run("BEGIN EXCLUSIVE");
+    database.run("COMMIT");
+    return database;
+  } catch (error) {
+    database?.close();
+    throw asVaultError(error, file);
+  }
+}
+
+function unwrapOrCreate(options: {
+  database: Database;
+  file: string;
+  wrapKey: Uint8Array;
+  random: (length: number) => Uint8Array;
+}): Uint8Array {
+  const { database, file, wrapKey, random } = options;
+  const version = pragma(database, "user_version");
+  if (version === 0 && pragma(database, "schema_version") === 0) {
+    const key = random(keyBytes);
+    const wrapped = seal(wrapKey, random(nonceBytes), key, encodeUtf8(labels.vaultWrap));
+    database.transaction(() => {
+      database.run(`PRAGMA application_id = ${applicationId}`);
+      database.run(`PRAGMA user_version = ${formatVersion}`);
+      database.run("CREATE TABLE vault_key (id INTEGER PRIMARY KEY CHECK (id = 1), wrapped BLOB NOT NULL)");
+      database.run(
+        "CREATE TABLE sealed (collection TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (collection, key)) WITHOUT ROWID",
+      );
+      database.run("INSERT INTO vault_key VALUES (1, ?)", [wrapped]);
+    })();
+    return key;
+  }
+  if (pragma(database, "application_id") !== applicationId || version !== formatVersion)
+    throw new ClientError("VAULT_UNUSABLE", `not a vault of this version: ${file}`);
+  using select = database.prepare<{ wrapped: Uint8Array }, []>("SELECT wrapped FROM vault_key");
+  const row = select.get();
+  const key = row === null ? undefined : unseal(wrapKey, row.wrapped, encodeUtf8(labels.vaultWrap));
+  if (key === undefined || key.length !== keyBytes)
+    throw new ClientError(
+      "VAULT_WRONG_KEY",
+      `the vault ${file} belongs to another private key, choose another file with --vault`,
+    );
+  return key;
+}
+
+function pragma(database: Database, name: string): number {
+  using select = database.prepare<Record<string, number>, []>(`PRAGMA ${name}`);
+  return select.get()?.[name] ?? 0;
+}
+
+function asVaultError(error: unknown, file: string): ClientError {
+  if (error instanceof ClientError) return error;
+  const busy = error instanceof Error && "code" in error && error.code === "SQLITE_BUSY";
+  return busy
+    ? new ClientError(
+        "VAULT_IN_USE",
+        `the vault is in use by another process: ${file}, close it or choose another with --vault`,
+        {
+          cause: error,
+        },
+      )
+    : new ClientError("VAULT_UNUSABLE", `the vault can't be opened: ${file}`, { cause: error });
+}
+
+function rowContext(collection: Collection, key: string): Uint8Array {
+  return encodeUtf8(`${labels.vaultValue}\n${collection}\n${key}\n`);
+}
+
+function seal(key: Uint8Array, nonce: Uint8Array, value: Uint8Array, context: Uint8Array): Uint8Array {
+  return concatBytes(nonce, crypto().aesGcmSeal(key, nonce, value, context));
+}
+
+function unseal(key: Uint8Array, sealed: Uint8Array, context: Uint8Array): Uint8Array | undefined {
+  if (sealed.length < nonceBytes + 16) return undefined;
+  return crypto().aesGcmOpen(key, sealed.subarray(0, nonceBytes), sealed.subarray(nonceBytes), context);
+}
