@@ -1,0 +1,152 @@
+import type { Hex } from "../base/hex.ts";
+import { visible } from "../base/visible.ts";
+import type { Client, IndexRange, RememberedMessage } from "../client/client.ts";
+import { ClientError } from "../client/clientError.ts";
+import type { ChatView } from "./chatView.ts";
+
+/** What a command works on: the session that it was typed in. */
+export interface ChatTarget {
+  readonly client: Client;
+  readonly view: ChatView;
+  /** Whom lines go to. */
+  readonly peer: { readonly name: string; readonly conversation: Hex } | undefined;
+  open(name: string): Promise<void>;
+}
+
+interface ChatCommand {
+  readonly name: string;
+  readonly usage: string;
+  readonly help: string;
+  run(session: ChatTarget, args: readonly string[]): Promise<void> | void;
+}
+
+const chatCommands: readonly ChatCommand[] = [
+  {
+    name: "to",
+    usage: "/to NAME",
+    help: "talk to this person",
+    run: (session, [name]) => session.open(needed(name, "/to NAME")),
+  },
+  { name: "members", usage: "/members", help: "who is in this conversation", run: showMembers },
+  { name: "who", usage: "/who", help: "who you are and where you are connected", run: showSelf },
+  { name: "history", usage: "/history [N]", help: "the last N messages (default 20)", run: showHistory },
+  { name: "search", usage: "/search TEXT", help: "messages that contain TEXT", run: search },
+  { name: "receipt", usage: "/receipt", help: "make a receipt over everything so far", run: makeReceipt },
+  {
+    name: "disclose",
+    usage: "/disclose RANGE|all [FILE]",
+    help: "write words and openings for a third party, e.g. /disclose 3-5,8",
+    run: disclose,
+  },
+  { name: "help", usage: "/help", help: "this list", run: showHelp },
+];
+
+/** @throws {ClientError} what the client refused; a command that does not exist is answered on the view */
+export async function runChatCommand(session: ChatTarget, line: string): Promise<void> {
+  const [name, ...args] = line.slice(1).trim().split(/\s+/);
+  const command = chatCommands.find((known) => known.name === name);
+  if (command === undefined)
+    throw new ClientError(
+      "TEXT_REFUSED",
+      `no command /${name}; /help lists them, and // sends a line that begins with a slash`,
+    );
+  await command.run(session, args);
+}
+
+function current(session: ChatTarget): Hex {
+  if (session.peer === undefined)
+    throw new ClientError("NO_SUCH_CONVERSATION", "no conversation is open: use /to NAME first");
+  return session.peer.conversation;
+}
+
+function needed(value: string | undefined, usage: string): string {
+  if (value === undefined) throw new ClientError("BAD_RANGE", `it is used as ${usage}`);
+  return value;
+}
+
+function showHelp(session: ChatTarget): void {
+  const rows = [
+    ...chatCommands.map(({ usage, help }) => ({ usage, help })),
+    { usage: "quit", help: "make the receipts and end" },
+  ];
+  session.view.answer(
+    rows.map(({ usage, help }) => `  ${usage.padEnd(28)}${help}`),
+    { event: "help", commands: rows },
+  );
+}
+
+function showMembers(session: ChatTarget): void {
+  const members = session.client.members(current(session));
+  session.view.answer(
+    members.map(
+      ({ username, email, fingerprint }) =>
+        `  ${visible(username)} <${visible(email)}> sha256:${fingerprint}`,
+    ),
+    { event: "members", members },
+  );
+}
+
+function showSelf({ client, view }: ChatTarget): void {
+  const { username, email } = client;
+  const conversations = client.conversations();
+  view.answer(
+    [
+      `  ${visible(username)} <${visible(email)}>`,
+      ...conversations.map(
+        ({ name, size, folder }) => `  ${visible(name)}: ${size} entries in ${visible(folder)}`,
+      ),
+    ],
+    { event: "who", username, email, conversations },
+  );
+}
+
+function showHistory(session: ChatTarget, [count = "20"]: readonly string[]): void {
+  if (!/^[1-9][0-9]{0,5}$/.test(count)) throw new ClientError("BAD_RANGE", "it is used as /history [N]");
+  listMessages(session, session.client.history(current(session), Number(count)));
+}
+
+function search(session: ChatTarget, words: readonly string[]): void {
+  const wanted = needed(words.length === 0 ? undefined : words.join(" "), "/search TEXT").toLowerCase();
+  const found = session.client
+    .history(current(session))
+    .filter(({ text }) => text?.toLowerCase().includes(wanted) === true);
+  listMessages(session, found);
+}
+
+function listMessages({ view }: ChatTarget, messages: readonly RememberedMessage[]): void {
+  view.answer(
+    messages.map(({ index, at, from, text }) => {
+      const words = text === undefined ? "(no words are kept)" : visible(text);
+      return `  ${String(index).padStart(4)}  ${new Date(at).toISOString()}  [${visible(from)}] ${words}`;
+    }),
+    { event: "history", messages },
+  );
+}
+
+async function makeReceipt(session: ChatTarget): Promise<void> {
+  await session.client.receipt(current(session));
+}
+
+async function disclose(session: ChatTarget, [range, file]: readonly string[]): Promise<void> {
+  const wanted = parseRange(needed(range, "/disclose RANGE|all [FILE]"));
+  const disclosed = await session.client.disclose(current(session), wanted, file);
+  const count = disclosed.indexes.length;
+  session.view.answer(
+    [
+      `  ${count} ${count === 1 ? "message" : "messages"} disclosed in ${visible(disclosed.file)}: whoever has it and the evidence folder can read and prove them`,
+    ],
+    { event: "disclosed", ...disclosed },
+  );
+}
+
+/** `all`, or indexes and ranges of indexes: `3-5,8`. */
+function parseRange(text: string): "all" | readonly IndexRange[] {
+  if (text === "all") return "all";
+  return text.split(",").map((part) => {
+    const match = /^(0|[1-9][0-9]{0,9})(?:-(0|[1-9][0-9]{0,9}))?$/.exec(part);
+    const [from, to] = [Number(match?.[1]), Number(match?.[2] ?? match?.[1])];
+    if (match === null || to < from)
+      throw new ClientError("BAD_RANGE", `"${text}" is no range of entries such as 3-5,8 or all`);
+    return { from, to };
+  });
+}

@@ -1,0 +1,54 @@
+import { readFileSync } from "node:fs";
+import { usageError } from "./cliError.ts";
+import type { Arguments } from "./commandLine.ts";
+import { promptSecret } from "./prompt.ts";
+
+/** Longest password or passphrase, in UTF-8 bytes. */
+const maxSecretBytes = 1024;
+
+interface SecretSource {
+  readonly args: Arguments;
+  /** Name of the flag that names a file; its first line is the secret. */
+  readonly flag: string;
+  readonly variable: string;
+  /** Asked on a terminal, without echo. */
+  readonly prompt: string;
+  readonly confirm?: boolean;
+}
+
+/**
+ * Reads a secret from a file, the environment or the terminal, in this order; never from the command line, which
+ * other users of the machine can read.
+ *
+ * @throws {CliError} exit code 2 when there is none and nobody to ask
+ */
+export async function readSecret(source: SecretSource): Promise<string> {
+  const { args, flag, variable, prompt } = source;
+  const file = args.text(flag);
+  if (file !== undefined) return checkSecret(firstLine(file), `file ${file}`);
+  const value = process.env[variable];
+  if (value !== undefined && value !== "") return checkSecret(value, variable);
+  if (!process.stdin.isTTY)
+    throw usageError(
+      `a secret is needed: set ${variable}, or use --${flag} FILE, or run on a terminal to be asked`,
+    );
+  const secret = checkSecret(await promptSecret(`${prompt}: `), "the input");
+  if (source.confirm === true && (await promptSecret(`${prompt} (again): `)) !== secret)
+    throw usageError("the two inputs differ, nothing was done");
+  return secret;
+}
+
+function firstLine(file: string): string {
+  try {
+    return readFileSync(file, "utf8").split(/\r?\n/, 1)[0] ?? "";
+  } catch (cause) {
+    throw usageError(`can't read ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+  }
+}
+
+function checkSecret(secret: string, where: string): string {
+  if (secret === "") throw usageError(`the secret from ${where} is empty`);
+  if (Buffer.byteLength(secret) > maxSecretBytes)
+    throw usageError(`the secret from ${where} is longer than ${maxSecretBytes} bytes`);
+  return secret;
+}

@@ -1,0 +1,75 @@
+import type { Subprocess } from "bun";
+
+/** Longest wait for what a terminal is to show. */
+const patienceMs = 30_000;
+
+/** A command on a pseudo-terminal of its own, as somebody sits before it: keys go in, and what is shown can be waited for. */
+export class TerminalProcess {
+  readonly #child: Subprocess;
+  readonly #terminal: Bun.Terminal;
+  readonly #decoder = new TextDecoder();
+  #shown = "";
+  #wake: () => void = () => {};
+  #ended = false;
+
+  constructor(command: readonly string[], options: { folder: string; env: Record<string, string> }) {
+    this.#terminal = new Bun.Terminal({
+      cols: 200,
+      rows: 50,
+      data: (_terminal, data) => {
+        this.#shown += this.#decoder.decode(data, { stream: true });
+        this.#wake();
+      },
+    });
+    this.#child = Bun.spawn([...command], {
+      cwd: options.folder,
+      env: { TERM: "xterm-256color", ...options.env },
+      terminal: this.#terminal,
+    });
+    void this.#child.exited.then(() => {
+      this.#ended = true;
+      this.#wake();
+    });
+  }
+
+  /** Everything that was written to the terminal, control sequences included. */
+  get shown(): string {
+    return this.#shown;
+  }
+
+  get exited(): Promise<number> {
+    return this.#child.exited;
+  }
+
+  /** Types this and the return key. */
+  type(line: string): void {
+    this.press(`${line}\r`);
+  }
+
+  press(keys: string): void {
+    this.#terminal.write(keys);
+  }
+
+  /** Waits until this is shown behind `from`. @returns the place behind it */
+  async waitFor(text: string, from = 0): Promise<number> {
+    const deadline = Date.now() + patienceMs;
+    for (;;) {
+      const at = this.#shown.indexOf(text, from);
+      if (at >= 0) return at + text.length;
+      if (this.#ended || Date.now() > deadline)
+        throw new Error(`"${text}" was not shown. The terminal has:\n${JSON.stringify(this.#shown)}`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, Math.max(1, deadline - Date.now()));
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  stop(signal: "SIGTERM" | "SIGINT" | "SIGKILL" = "SIGTERM"): void {
+    this.#child.kill(signal);
+    if (signal === "SIGKILL") this.#terminal.close();
+  }
+}
