@@ -6,17 +6,29 @@ import type { Services } from "./services.ts";
 import type { Member } from "./sessionRegistry.ts";
 
 const maxConversationsPerAnswer = 256;
+/** A third more as base64: below the longest frame. */
+const maxChainBytesPerMessage = 180 * 1024;
 
 type Requested<T extends Request["type"]> = Extract<Request, { type: T }>;
 
-/** Those of the certificates that the person may see; the others are left out, known or not. */
+/**
+ * Those of the certificates that the person may see, as many as fit; the others are left out, known or not. Who misses one
+ * of many asks for it again.
+ */
 export async function fetchCertificates(
   { id, fingerprints }: Requested<"fetch_certificates">,
   { person }: Member,
   { store }: Pick<Services, "store">,
 ): Promise<ServerMessage> {
   const found = await store.accounts.certificatesVisibleTo(person, fingerprints);
-  return { type: "certificates", id, chains: found.map(({ chain }) => chain) };
+  const chains: (readonly Uint8Array[])[] = [];
+  let bytes = 0;
+  for (const { chain } of found) {
+    for (const der of chain) bytes += der.length;
+    if (chains.length > 0 && bytes > maxChainBytesPerMessage) break;
+    chains.push(chain);
+  }
+  return { type: "certificates", id, chains };
 }
 
 /** The conversations that the person sees something of, by ascending id after `after`. */

@@ -117,6 +117,8 @@ async function checkBeyondLog(
   at: number,
 ): Promise<readonly NamedBlob[]> {
   const { certificates, store, limits } = services;
+  if (certificates.isRevoked(entry.sender, at))
+    throw new Refusal("CERTIFICATE_REVOKED", "the certificate of this session is revoked");
   if (entry.kind === "message") {
     const out =
       before === undefined

@@ -44,7 +44,7 @@ export class Relay {
   /**
    * Queues an entry. The session is sent `accepted` or `refused` when it is decided; `settled` is called then.
    *
-   * @throws {Refusal} `MALFORMED`, `UNKNOWN_SENDER`, `CERTIFICATE_REVOKED`: the caller answers
+   * @throws {Refusal} `UNAVAILABLE`, `MALFORMED`, `UNKNOWN_SENDER`: the caller answers
    */
   post({ id, line }: { id: number; line: string }, session: Session, settled: () => void): void {
     if (this.#closing)
@@ -53,8 +53,6 @@ export class Relay {
     const { conversation, sender } = entry;
     if (sender !== session.member.fingerprint)
       throw new Refusal("UNKNOWN_SENDER", "the entry is not by the certificate of this session");
-    if (this.#services.certificates.isRevoked(sender, this.#services.now()))
-      throw new Refusal("CERTIFICATE_REVOKED", "the certificate of this session is revoked");
     const post = { id, line, entry, session, ...answering(session, settled) };
     const queue = this.#queues.get(conversation);
     if (queue !== undefined) {

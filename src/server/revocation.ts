@@ -1,6 +1,7 @@
 import { equalBytes } from "../base/bytes.ts";
 import type { Certificate } from "../pki/certificate.ts";
 import { type Crl, parseCrlFile, verifyCrl } from "../pki/crl.ts";
+import { PkiError } from "../pki/pkiError.ts";
 import { findRevocation } from "../pki/revocation.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import { maxCrlBytes } from "../wire/sessionMessages.ts";
@@ -44,12 +45,17 @@ export class Revocation {
     return crl;
   }
 
-  /** @returns whether the list names this certificate or one above it */
+  /** @returns whether the list names this certificate or one above it, or can't be held against them: fail closed */
   isRevoked({ chain }: VerifiedCertificate): boolean {
     const crl = this.#crl;
     if (crl === undefined) return false;
     const judged = { chain, crls: [crl], atMs: crl.thisUpdateMs, crlGraceMs: Number.POSITIVE_INFINITY };
-    return findRevocation(judged).revocation !== undefined;
+    try {
+      return findRevocation(judged).revocation !== undefined;
+    } catch (error) {
+      if (error instanceof PkiError) return true;
+      throw error;
+    }
   }
 
   #verified(file: Uint8Array): Crl {

@@ -114,11 +114,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       running.delete(session);
     },
   });
-  const sweep = () => sweepStore(shared);
-  sweep();
-  const sweeper = setInterval(sweep, retention.sweepEveryMs);
   log("INFO", `Server running on ${host}:${listener.port}`);
-  warnOfStaleCrl(shared);
+  sweep(shared);
+  const sweeper = setInterval(() => sweep(shared), retention.sweepEveryMs);
 
   const stop = async () => {
     log("INFO", "Server shutting down");
@@ -180,16 +178,12 @@ function replaceCrl(services: Services, file: Uint8Array): void {
   }
 }
 
-function sweepStore(services: Services): void {
-  const { store, now, log } = services;
-  warnOfStaleCrl(services);
-  store.sweep({ nowMs: now(), ...retention }).catch((error: unknown) => {
-    log("WARNING", `Expired data could not be deleted: ${describeError(error)}`);
-  });
-}
-
-function warnOfStaleCrl({ revocation, now, log }: Services): void {
+/** What has to be done now and then. */
+function sweep({ store, revocation, now, log }: Services): void {
   const { crl } = revocation;
   if (crl !== undefined && now() > crl.nextUpdateMs)
     log("WARNING", `The CRL was due for renewal at ${new Date(crl.nextUpdateMs).toISOString()}`);
+  store.sweep({ nowMs: now(), ...retention }).catch((error: unknown) => {
+    log("WARNING", `Expired data could not be deleted: ${describeError(error)}`);
+  });
 }

@@ -31,6 +31,7 @@ export class Undo {
  */
 export class SqliteDatabase {
   readonly #db: Database;
+  readonly #statements: { finalize(): void }[] = [];
   #jobs: Job[] = [];
   #scheduled = false;
   #closed = false;
@@ -60,7 +61,9 @@ export class SqliteDatabase {
   }
 
   prepare<Row, Params extends SQLQueryBindings[]>(sql: string) {
-    return this.#db.prepare<Row, Params>(sql);
+    const statement = this.#db.prepare<Row, Params>(sql);
+    this.#statements.push(statement);
+    return statement;
   }
 
   /** Runs `work`, which only reads, now. */
@@ -85,10 +88,13 @@ export class SqliteDatabase {
     });
   }
 
+  /** Commits what was asked for. The last connection to close leaves one file: the WAL is merged and deleted. */
   async close(): Promise<void> {
     if (this.#closed) return;
     while (this.#jobs.length > 0) this.#commitGroup();
     this.#closed = true;
+    // SQLite keeps the file open for as long as there is a statement.
+    for (const statement of this.#statements) statement.finalize();
     this.#db.close();
   }
 

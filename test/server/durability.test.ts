@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseEntry } from "../../src/log/entry.ts";
-import type { AppendOutcome, LogAppend } from "../../src/store/logStore.ts";
 import type { Store } from "../../src/store/store.ts";
 import { StoreError } from "../../src/store/storeError.ts";
 import { createTestAuthority } from "../pki/testAuthority.ts";
@@ -11,27 +10,22 @@ import { spawnServer } from "./childServer.ts";
 import { RawClient } from "./rawClient.ts";
 import { directConversation, TestConversation } from "./testConversation.ts";
 import { personOf, TestServer } from "./testServer.ts";
+import { withLog } from "./wrappedStore.ts";
 
 const post = (line: string) => ({ type: "post", line }) as const;
 
 /** A store whose next append fails, before or after it was stored. */
 function failingOnce(store: Store, fail: { next: "before" | "after" | undefined }): Store {
-  const append = async (wanted: LogAppend): Promise<AppendOutcome> => {
-    const { next } = fail;
-    fail.next = undefined;
-    if (next === "before") throw new StoreError("UNAVAILABLE", "the disk is full");
-    const outcome = await store.log.append(wanted);
-    if (next === "after") throw new StoreError("UNAVAILABLE", "the answer was lost");
-    return outcome;
-  };
-  const log = new Proxy(store.log, {
-    get(target, name) {
-      if (name === "append") return append;
-      const value: unknown = Reflect.get(target, name);
-      return typeof value === "function" ? value.bind(target) : value;
+  return withLog(store, {
+    async append(wanted) {
+      const { next } = fail;
+      fail.next = undefined;
+      if (next === "before") throw new StoreError("UNAVAILABLE", "the disk is full");
+      const outcome = await store.log.append(wanted);
+      if (next === "after") throw new StoreError("UNAVAILABLE", "the answer was lost");
+      return outcome;
     },
   });
-  return { ...store, log };
 }
 
 describe("a store that fails", () => {

@@ -1,18 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { encodeHex, type Hex } from "../../src/base/hex.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
-import { decodeBody } from "../../src/log/bodies.ts";
+import { createDevice } from "../../src/group/device.ts";
+import { decodeBody, encodeMembershipBody } from "../../src/log/bodies.ts";
 import { parseEntry } from "../../src/log/entry.ts";
 import { encodePem } from "./pemFile.ts";
 import type { Answer, RawClient } from "./rawClient.ts";
 import { directConversation, rosterOf, rowOf, TestConversation } from "./testConversation.ts";
 import { newDevice, type Person, TestServer } from "./testServer.ts";
+import { withLog } from "./wrappedStore.ts";
 
 const post = (line: string) => ({ type: "post", line }) as const;
 
 describe("membership", () => {
   let server: TestServer;
   let count = 0;
+  let crlNumber = 1n;
   beforeAll(async () => {
     server = await TestServer.create();
   });
@@ -124,6 +127,81 @@ describe("membership", () => {
     expect([ofOther.from, ofOther.entries.length, ofOther.checkpoint.size]).toEqual([1, 2, 3]);
   });
 
+  test("by one member with the commit of another is refused", async () => {
+    const { people, clients, conversation } = await group(2);
+    const [creator, second] = people;
+    const [, client] = clients;
+    const { ct } = parseEntry(await conversation.commit(client, creator));
+    expect(await client.refusalCode(post(conversation.line(second, "membership", { ct })))).toBe("BAD_BODY");
+  });
+
+  test("renew with a commit from outside is refused, and rejoin with the old device key too", async () => {
+    const { people, clients, conversation } = await group(2);
+    const [, second] = people;
+    const { username, email, issued, device } = second;
+    const again = await server.authority.issueUser(username, email, { pkcs8: issued.pkcs8 });
+    const { chain, key, certificate } = again;
+    const expiresMs = device.identity.expiresMs;
+    const renewed = {
+      ...second,
+      chain,
+      key,
+      certificate,
+      device: createDevice({ chain, key, seed32: device.seed, expiresMs }),
+    };
+    conversation.knows(renewed);
+    const client = await server.login(renewed);
+    expect(await clients[1].ended).toBe("replaced");
+    const roster = conversation.state.roster.map((row) =>
+      row.username === username ? { ...row, fingerprint: certificate.fingerprint } : row,
+    );
+    const outside = await conversation.external(renewed.device, second.certificate.fingerprint);
+    const line = await conversation.membership(client, renewed, outside, { action: "renew", roster });
+    expect(await client.refusal(post(line))).toMatchObject({
+      code: "BAD_BODY",
+      message: expect.stringContaining("outsider"),
+    });
+    const rejoin = { action: "rejoin", roster } as const;
+    const asRejoin = await conversation.membership(client, renewed, outside, rejoin);
+    expect(await client.refusalCode(post(asRejoin))).toBe("BAD_BODY");
+  });
+
+  test("remove as revoked is FORBIDDEN to who is no admin while the server's CRL doesn't say so", async () => {
+    const { people, clients, conversation } = await group(3);
+    const [creator, second, third] = people;
+    const [, client] = clients;
+    if (third === undefined) throw new Error("nobody");
+    const missing = encodeHex(systemRandom(32));
+    const ct = encodeMembershipBody({
+      action: "remove",
+      admins: [],
+      roster: rosterOf(creator, second),
+      crl: "1",
+      commit: missing,
+      welcome: null,
+      group: missing,
+    });
+    const line = conversation.line(second, "membership", { ct });
+    expect(await client.refusalCode(post(line))).toBe("FORBIDDEN");
+    server.running.replaceCrl(
+      server.authority.crl([{ certificate: third.certificate }], { number: crlNumber++ }).der,
+    );
+    // Now only the blobs are missing.
+    expect(await client.refusalCode(post(line))).toBe("BAD_BLOB");
+  });
+
+  test("add of who is revoked is refused", async () => {
+    const { people, clients, conversation } = await group(2);
+    const [creator, , newcomer] = people;
+    const [client] = clients;
+    if (newcomer === undefined) throw new Error("nobody");
+    server.running.replaceCrl(
+      server.authority.crl([{ certificate: newcomer.certificate }], { number: crlNumber++ }).der,
+    );
+    const line = await conversation.commit(client, creator, { add: [newcomer] });
+    expect(await client.refusalCode(post(line))).toBe("CERTIFICATE_REVOKED");
+  });
+
   test("leave makes messages wait for the removal of who left", async () => {
     const { people, clients, conversation } = await group(3);
     const [creator, , leaver] = people;
@@ -200,6 +278,42 @@ describe("revocation", () => {
     expect(await aliceClient.refusalCode(post(conversation.message(alice)))).toBe("REKEY_NEEDED");
     expect((await aliceClient.request(post(conversation.line(alice, "acknowledge")))).type).toBe("accepted");
     expect(await aliceClient.refusalCode(post(line))).toBe("UNKNOWN_SENDER");
+    await server.dispose();
+  });
+
+  test("between handshake and login, and between a post and its turn, is noticed", async () => {
+    const gate: { until: Promise<void> | undefined } = { until: undefined };
+    const server = await TestServer.create();
+    await server.stop();
+    server.wrapStore = (store) =>
+      withLog(store, {
+        async size(conversation) {
+          await gate.until;
+          return store.log.size(conversation);
+        },
+      });
+    await server.start();
+    const { bob, aliceClient, bobClient, conversation } = await directConversation(server, ["alice", "bob"]);
+    const halfway = await server.dial(await server.person("carol"));
+    const release = Promise.withResolvers<void>();
+    gate.until = release.promise;
+    bobClient.request(post(conversation.line(bob, "acknowledge"))).catch(() => undefined);
+    expect((await bobClient.request({ type: "ping" })).type).toBe("pong");
+    const { certificate } = await server.person("carol");
+    server.running.replaceCrl(server.authority.crl([{ certificate }, { certificate: bob.certificate }]).der);
+    gate.until = undefined;
+    release.resolve();
+    const { email, username, password } = await server.person("carol");
+    halfway.request({ type: "register", email, username, password }).catch(() => undefined);
+    expect([await halfway.ended, await bobClient.ended]).toEqual([
+      "certificate_revoked",
+      "certificate_revoked",
+    ]);
+    expect(
+      await aliceClient.expect("conversations", { type: "list_conversations", after: null }),
+    ).toMatchObject({
+      conversations: [{ conversation: conversation.id, size: 1 }],
+    });
     await server.dispose();
   });
 

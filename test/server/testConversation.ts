@@ -173,18 +173,24 @@ export class TestConversation {
 
   /** Comes back with another device on the newest GroupInfo. @returns the line of `membership` */
   async rejoin(client: RawClient, person: Person, device: Device): Promise<string> {
-    if (this.#groupInfo === undefined) throw new Error("there is no group");
-    const pending = await rejoinGroup({
-      groupInfo: this.#groupInfo,
-      device,
-      judge: () => undefined,
-      random: systemRandom,
-    });
+    const pending = await this.external(device);
     const { fingerprint } = person.certificate;
     const roster = this.state.roster.map((row) =>
       row.fingerprint === fingerprint ? rowOf(person, deviceOf(device)) : row,
     );
     return this.membership(client, person, pending, { action: "rejoin", roster });
+  }
+
+  /** A commit from outside by a device, in the place of its own leaf or of that of another certificate. */
+  async external(device: Device, predecessor?: Hex): Promise<PendingCommit> {
+    if (this.#groupInfo === undefined) throw new Error("there is no group");
+    return rejoinGroup({
+      groupInfo: this.#groupInfo,
+      device,
+      judge: () => undefined,
+      random: systemRandom,
+      ...(predecessor === undefined ? {} : { predecessor }),
+    });
   }
 
   async membership(
