@@ -1,6 +1,6 @@
 #!/bin/sh
 # Finds the pinned Bun (or fetches it with npm), installs the locked packages, then runs a task.
-# Needs npm or Bun and nothing else: `sh bin/setup.sh [build|demo|check|format] [arguments]`.
+# Needs npm or Bun and nothing else: `sh bin/setup.sh [build|demo|check|bench|format] [arguments]`.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -49,6 +49,7 @@ case "$task" in
     exec dist/securechat demo "$@"
     ;;
   check) exec "$bun" bin/check.ts "$@" ;;
+  bench) exec "$bun" bin/bench.ts "$@" ;;
   format) exec "$bun" node_modules/.bin/biome check --write . ;;
   *)
     echo "setup: no task \"$task\"" >&2
