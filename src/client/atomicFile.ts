@@ -2,15 +2,17 @@ import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } fro
 import { dirname } from "node:path";
 
 /**
- * Replaces `file` by `bytes` so that a reader, or a machine that loses power, sees the old content or the new one, never a
- * part: written beside it, flushed, renamed, and the folder flushed.
+ * Replaces `file` by `bytes` so that a reader sees the old content or the new one, never a part: written beside it, renamed.
+ *
+ * @param flush also for a machine that loses power: file and folder are flushed. Without it that machine may find the file
+ *   empty, which is for files that are written again from elsewhere.
  */
-export function writeFileAtomically(file: string, bytes: Uint8Array): void {
+export function writeFileAtomically(file: string, bytes: Uint8Array, flush = true): void {
   const temporary = `${file}.${process.pid}.tmp`;
   const descriptor = openSync(temporary, "w", 0o600);
   try {
     writeAll(descriptor, bytes, 0);
-    fsyncSync(descriptor);
+    if (flush) fsyncSync(descriptor);
   } catch (error) {
     closeSync(descriptor);
     unlinkSync(temporary);
@@ -18,7 +20,7 @@ export function writeFileAtomically(file: string, bytes: Uint8Array): void {
   }
   closeSync(descriptor);
   renameSync(temporary, file);
-  syncFolder(dirname(file));
+  if (flush) syncFolder(dirname(file));
 }
 
 /** `write` may take a part only; this calls it until everything is written, from `position` of the file on. */

@@ -32,7 +32,8 @@ export async function downloadBlob(connection: Connection, digest: Hex): Promise
   let received = 0;
   for (let size = maxBlobBytes; received < size; ) {
     const piece = await connection.request({ type: "fetch_blob", sha256: digest, offset: received });
-    const fits = piece.offset === received && piece.data.length > 0 && received + piece.data.length <= piece.size;
+    const fits =
+      piece.offset === received && piece.data.length > 0 && received + piece.data.length <= piece.size;
     if (piece.sha256 !== digest || !fits || (pieces.length > 0 && piece.size !== size))
       throw new ClientError("SERVER_MISBEHAVED", `the server sent a wrong piece of the blob ${digest}`);
     size = piece.size;

@@ -1,10 +1,10 @@
+import { decodeJson, encodeJson } from "../base/schema.ts";
 import { visible } from "../base/visible.ts";
 import { ChannelError } from "../channel/channelError.ts";
 import { connectChannel } from "../channel/exchange.ts";
 import type { RecordLayer } from "../channel/recordLayer.ts";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
-import { decodeJson, encodeJson } from "../base/schema.ts";
 import { maxSessionFrameBytes } from "../wire/frame.ts";
 import {
   type LoginRequest,
@@ -106,7 +106,10 @@ export class Connection {
   /** @throws {ClientError} `CONNECT_FAILED`, `SERVER_CERTIFICATE`, `HANDSHAKE_FAILED`, `TIMEOUT` */
   static async open(options: ConnectionOptions): Promise<Connection> {
     const { host, port, chain, key, random, onStep } = options;
-    const late = new ChannelError("TIMEOUT", `no answer from ${host}:${port} in ${handshakeTimeoutMs / 1000} s`);
+    const late = new ChannelError(
+      "TIMEOUT",
+      `no answer from ${host}:${port} in ${handshakeTimeoutMs / 1000} s`,
+    );
     let transport: SocketTransport | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const deadline = new Promise<never>((_, reject) => {
@@ -272,7 +275,9 @@ function asHandshakeError(error: unknown, refusal: unknown): ClientError {
   if (error instanceof ClientError) return error;
   const what = error instanceof Error ? error.message : "";
   if (refusal !== undefined)
-    return new ClientError("SERVER_CERTIFICATE", `the server's certificate is refused: ${what}`, { cause: refusal });
+    return new ClientError("SERVER_CERTIFICATE", `the server's certificate is refused: ${what}`, {
+      cause: refusal,
+    });
   if (error instanceof ChannelError && error.code === "TIMEOUT")
     return new ClientError("TIMEOUT", error.message, { cause: error });
   return new ClientError("HANDSHAKE_FAILED", `the key exchange failed: ${what}`, { cause: error });

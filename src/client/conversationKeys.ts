@@ -8,7 +8,14 @@ import type { ConversationContext } from "./conversationContext.ts";
 import { EpochKeys } from "./epochKeys.ts";
 import { commitHash, type EpochBlobs, type EpochEntry, type EpochOpening } from "./groupFollower.ts";
 import type { VaultBatch } from "./vault.ts";
-import { decodeRecord, encodeRecord, type MemberRecord, memberSchema, type PendingRecord, pendingSchema } from "./vaultRecords.ts";
+import {
+  decodeRecord,
+  encodeRecord,
+  type MemberRecord,
+  memberSchema,
+  type PendingRecord,
+  pendingSchema,
+} from "./vaultRecords.ts";
 
 /** A device commits a fresh path so long after its last one, plus a random delay, */
 export const freshPathAfterMs = 24 * 60 * 60 * 1000;
@@ -27,7 +34,7 @@ export interface RosterEntry {
 
 /** How far the client is in the group after an entry that opened an epoch. */
 export type Followed =
-  | { readonly kind: "member"; readonly by: "own commit" | "commit" | "welcome" | "last resort" }
+  | { readonly kind: "member"; readonly by: "own commit" | "commit" | "welcome" }
   /** Not in the roster, or there is no way in but an external commit. */
   | { readonly kind: "outside"; readonly reason: string }
   /** The commit could not be applied, or leads elsewhere than the log says. */
@@ -118,7 +125,7 @@ export class ConversationKeys {
       const { keyPackages, groups } = this.#context;
       const { used, ...opened } = await groups.join({ entry, blobs, device, keyPackages, batch });
       this.#take(opened, { device: own.device, at: entered.at, isOwnPath: true, isDue: used.lastResort });
-      return { kind: "member", by: used.lastResort ? "last resort" : "welcome" };
+      return { kind: "member", by: "welcome" };
     } catch (reason) {
       this.#leave("");
       const isLate = reason instanceof ClientError && reason.code === "NOT_INVITED";
@@ -224,13 +231,19 @@ export class ConversationKeys {
 }
 
 /** Whether this device has to commit a fresh path, the random delay left aside. */
-export function isFreshPathDue({ epoch, path_at, path_messages, path_due }: MemberRecord, nowMs: number): boolean {
+export function isFreshPathDue(
+  { epoch, path_at, path_messages, path_due }: MemberRecord,
+  nowMs: number,
+): boolean {
   const isOld = nowMs > path_at + freshPathAfterMs || path_messages >= freshPathAfterMessages;
   return epoch > 0 && (path_due || isOld);
 }
 
 /** What the group floor compares an epoch with. */
-export function epochEntryOf(conversation: Hex, { entry, at, before, after }: Omit<RosterEntry, "body">): EpochEntry {
+export function epochEntryOf(
+  conversation: Hex,
+  { entry, at, before, after }: Omit<RosterEntry, "body">,
+): EpochEntry {
   const [removed] = before === undefined ? [] : compareRosters(before.roster, after.roster).removed;
   const isReplaced = before !== undefined && !has(before.roster, entry.sender);
   return {

@@ -1,14 +1,14 @@
 import { type Hex, isHex } from "../base/hex.ts";
 import { visible } from "../base/visible.ts";
-import { isSamePerson } from "../log/roster.ts";
 import { decodeCreateBody } from "../log/bodies.ts";
+import { isSamePerson } from "../log/roster.ts";
 import { ClientError } from "./clientError.ts";
 import type { Connection, Push } from "./connection.ts";
 import { Conversation, type ConversationOwner } from "./conversation.ts";
 import type { ConversationContext } from "./conversationContext.ts";
+import { isFreshPathDue } from "./conversationKeys.ts";
 import { inviteDirect } from "./inviteDirect.ts";
 import type { Receipts } from "./receipts.ts";
-import { isFreshPathDue } from "./conversationKeys.ts";
 import { type ConversationRecord, conversationSchema, decodeRecord, memberSchema } from "./vaultRecords.ts";
 
 /** Conversations that catch up at a time. */
@@ -18,16 +18,13 @@ const maxCatchingUp = 8;
 export class Conversations implements ConversationOwner {
   readonly #context: ConversationContext;
   readonly #receipts: Receipts;
-  readonly #onKeyPackageUsed: (lastResort: boolean) => void;
+  readonly #onKeyPackageUsed: () => void;
   readonly #loaded = new Map<Hex, Conversation>();
   readonly #opening = new Map<string, Promise<Hex>>();
   /** Own creates that lost to another conversation with the same person. */
   readonly #replaced = new Map<Hex, Promise<Hex>>();
 
-  constructor(
-    context: ConversationContext,
-    options: { receipts: Receipts; onKeyPackageUsed: (lastResort: boolean) => void },
-  ) {
+  constructor(context: ConversationContext, options: { receipts: Receipts; onKeyPackageUsed: () => void }) {
     this.#context = context;
     this.#receipts = options.receipts;
     this.#onKeyPackageUsed = options.onKeyPackageUsed;
@@ -47,7 +44,8 @@ export class Conversations implements ConversationOwner {
 
   /** @throws {ClientError} `NO_SUCH_CONVERSATION` */
   find(id: Hex): Conversation {
-    const conversation = this.#loaded.get(id) ?? (this.records().has(id) ? this.#loadConnected(id) : undefined);
+    const conversation =
+      this.#loaded.get(id) ?? (this.records().has(id) ? this.#loadConnected(id) : undefined);
     if (conversation?.state === undefined)
       throw new ClientError("NO_SUCH_CONVERSATION", `there is no conversation ${visible(id)}`);
     return conversation;
@@ -61,7 +59,8 @@ export class Conversations implements ConversationOwner {
 
   /** As `find`, after its transcript has come from the server again where it was lost. */
   async ready(id: Hex): Promise<Conversation> {
-    const conversation = this.#loaded.get(id) ?? (this.records().has(id) ? this.#loadConnected(id) : undefined);
+    const conversation =
+      this.#loaded.get(id) ?? (this.records().has(id) ? this.#loadConnected(id) : undefined);
     if (conversation !== undefined && conversation.state === undefined) await conversation.idle();
     return this.find(id);
   }
@@ -82,7 +81,8 @@ export class Conversations implements ConversationOwner {
         await connection.request({ type: "list_conversations", after });
       for (const { conversation, size } of answer.conversations) {
         const record = known.get(conversation);
-        if (record?.contradiction === null ? record.size !== size : record === undefined) due.add(conversation);
+        if (record?.contradiction === null ? record.size !== size : record === undefined)
+          due.add(conversation);
       }
       const last = answer.conversations.at(-1)?.conversation;
       if (answer.more && (last === undefined || (after !== null && last <= after)))
@@ -126,8 +126,8 @@ export class Conversations implements ConversationOwner {
     return opening;
   }
 
-  keyPackageUsed(lastResort: boolean): void {
-    this.#onKeyPackageUsed(lastResort);
+  keyPackageUsed(): void {
+    this.#onKeyPackageUsed();
   }
 
   exists(conversation: Conversation, other: string): void {
@@ -162,7 +162,8 @@ export class Conversations implements ConversationOwner {
     const records = this.records();
     return this.#context.vault.list("member").flatMap(({ key, value }) => {
       const record = isHex(key, 16) ? records.get(key) : undefined;
-      if (record === undefined || record.closed || record.contradiction !== null || !isHex(key, 16)) return [];
+      if (record === undefined || record.closed || record.contradiction !== null || !isHex(key, 16))
+        return [];
       return isFreshPathDue(decodeRecord(memberSchema, value, "membership"), nowMs) ? [key] : [];
     });
   }
@@ -206,7 +207,10 @@ export class Conversations implements ConversationOwner {
       state?.kind === "direct" &&
       state.roster.every((row) => intended.some((wanted) => isSamePerson(row, wanted)));
     if (!isSame)
-      throw new ClientError("SERVER_MISBEHAVED", "the server names a conversation that is not with this person alone");
+      throw new ClientError(
+        "SERVER_MISBEHAVED",
+        "the server names a conversation that is not with this person alone",
+      );
     this.#discard(lost);
     return other;
   }
@@ -225,7 +229,10 @@ export class Conversations implements ConversationOwner {
       }
     } catch (error) {
       // The conversation has told its own trouble; what is left is that of its receipt.
-      if (error instanceof ClientError && (error.code === "NOT_COUNTERSIGNED" || error.code === "BAD_RECEIPT"))
+      if (
+        error instanceof ClientError &&
+        (error.code === "NOT_COUNTERSIGNED" || error.code === "BAD_RECEIPT")
+      )
         this.#tell(error, id);
     }
   }

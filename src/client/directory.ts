@@ -10,7 +10,14 @@ import { ClientError } from "./clientError.ts";
 import type { OnEvent } from "./clientEvents.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Vault, VaultBatch } from "./vault.ts";
-import { chainSchema, decodeRecord, encodeRecord, maxPins, type PersonRecord, personSchema } from "./vaultRecords.ts";
+import {
+  chainSchema,
+  decodeRecord,
+  encodeRecord,
+  maxPins,
+  type PersonRecord,
+  personSchema,
+} from "./vaultRecords.ts";
 
 /** Whose certificate a signature or a device is by, as far as this client trusts it. */
 export interface PersonKey {
@@ -81,7 +88,8 @@ export class Directory {
   /** For `verifyEntry` and for signatures of receipts. @throws {ClientError} `CERTIFICATE_REFUSED` unknown; {PkiError} */
   certificateAt(fingerprint: Hex, atMs: number): VerifiedCertificate {
     const [leaf, ...intermediates] = this.#chainOf(fingerprint);
-    if (leaf === undefined) throw new ClientError("CERTIFICATE_REFUSED", `certificate ${fingerprint} is not known`);
+    if (leaf === undefined)
+      throw new ClientError("CERTIFICATE_REFUSED", `certificate ${fingerprint} is not known`);
     return verifyPath({ leaf, intermediates, anchors: this.#anchors, crls: [], purpose: "evidence", atMs });
   }
 

@@ -130,7 +130,8 @@ export class GroupFollower {
     if (welcome === null) throw new ClientError("NOT_INVITED", "the entry has no welcome to join by");
     const invited = new Set<string>(inspectWelcome(welcome));
     const used = keyPackages.list().find(({ reference }) => invited.has(reference));
-    if (used === undefined) throw new ClientError("NOT_INVITED", "the welcome is for none of the own key packages");
+    if (used === undefined)
+      throw new ClientError("NOT_INVITED", "the welcome is for none of the own key packages");
     const state = await joinGroup({
       conversation: entry.conversation,
       epoch: entry.epoch,
@@ -169,7 +170,10 @@ export class GroupFollower {
   async #open(state: Uint8Array, entry: EpochEntry): Promise<EpochOpening> {
     const summary = inspectState(state);
     if (summary.conversation !== entry.conversation || summary.epoch !== entry.epoch)
-      throw new ClientError("SERVER_MISBEHAVED", "the commit leads to another conversation or epoch than the log");
+      throw new ClientError(
+        "SERVER_MISBEHAVED",
+        "the commit leads to another conversation or epoch than the log",
+      );
     requireRoster(summary.roster, entry.roster);
     const exported = await exportChains(state);
     return { state: exported.state, keys: new EpochKeys(entry.epoch, this.#own, exported.chains) };
@@ -182,7 +186,8 @@ export class GroupFollower {
 
   /** A leaf that was there before: good at that time or, when it has expired since, at its last moment. */
   #judgeStanding(atMs: number): JudgeDevice {
-    return (identity) => this.#judgeAt(Math.min(atMs, identity.expiresMs, leafNotAfterMs(identity)))(identity);
+    return (identity) =>
+      this.#judgeAt(Math.min(atMs, identity.expiresMs, leafNotAfterMs(identity)))(identity);
   }
 }
 

@@ -1,16 +1,17 @@
 import { decodeUtf8 } from "../base/bytes.ts";
 import type { Hex } from "../base/hex.ts";
-import { visible } from "../base/visible.ts";
 import { type CreateBody, decodeBody, type MembershipBody } from "../log/bodies.ts";
 import { type Entry, formatEntry } from "../log/entry.ts";
+import { isSamePerson } from "../log/roster.ts";
+import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import { downloadBlob } from "./blobs.ts";
 import { ClientError } from "./clientError.ts";
 import type { ClientEvent } from "./clientEvents.ts";
 import type { ConversationContext } from "./conversationContext.ts";
-import type { ConversationKeys, Followed } from "./conversationKeys.ts";
+import type { ConversationKeys } from "./conversationKeys.ts";
 import type { EpochBlobs } from "./groupFollower.ts";
 import { learnCertificates } from "./learnCertificates.ts";
-import type { OutgoingItem, Outbox } from "./outbox.ts";
+import type { Outbox, OutgoingItem } from "./outbox.ts";
 import type { VaultBatch } from "./vault.ts";
 import { encodeOpening, numberedKey } from "./vaultRecords.ts";
 import type { LoggedEntry, VerifiedLog } from "./verifiedLog.ts";
@@ -28,12 +29,16 @@ export type Effect =
   | { readonly kind: "event"; readonly event: ClientEvent }
   /** An own entry stands. To be told once a checkpoint covers it. */
   | { readonly kind: "landed"; readonly item: OutgoingItem; readonly logged: LoggedEntry }
-  | { readonly kind: "disputed" | "unprocessable"; readonly index: number }
+  /** A message that can't be opened, or not to what was signed. */
+  | { readonly kind: "disputed"; readonly index: number }
+  /** A commit that can't be followed. */
+  | { readonly kind: "unprocessable"; readonly index: number; readonly reason: unknown }
   /** An own `acknowledge` said this. */
   | { readonly kind: "said"; readonly disputed: readonly number[]; readonly unprocessable: readonly number[] }
   /** A message from before this device's epoch. */
   | { readonly kind: "unreadable"; readonly index: number }
-  | { readonly kind: "roster"; readonly followed: Followed };
+  /** Joined by a key package, which is used up with it. */
+  | { readonly kind: "joined" };
 
 /** Takes the entries of one conversation in, one after the other: log first, then what they mean for keys and words. */
 export class Intake {
@@ -79,6 +84,13 @@ export class Intake {
     const logged = this.#log.append(entry, at);
     const after = this.#log.state;
     if (isKnown || after === undefined) return [];
+    const { self } = this.#context;
+    if (
+      before === undefined &&
+      after.kind === "direct" &&
+      !after.roster.some((row) => isSamePerson(row, self))
+    )
+      throw new ClientError("SERVER_MISBEHAVED", "the server sent a conversation of two others");
     switch (logged.body.kind) {
       case "message":
         return this.#message(logged, batch, name());
@@ -89,11 +101,15 @@ export class Intake {
         const followed = await this.#keys.enter(entered, blobs, batch);
         const landed = this.#land(logged, undefined, batch);
         // Another commit opened the epoch: an own one that waits is of no use any more.
-        if (!isOwn) for (const item of this.#outbox.items) if (item.kind === "membership") this.#outbox.remove(item, batch);
+        if (!isOwn)
+          for (const item of this.#outbox.items)
+            if (item.kind === "membership") this.#outbox.remove(item, batch);
         this.#pin(entered.body, at, batch);
         const action = logged.body.kind === "create" ? "create" : logged.body.body.action;
-        const effects: Effect[] = [...landed, { kind: "roster", followed }];
-        if (followed.kind === "unprocessable") effects.push({ kind: "unprocessable", index: logged.index });
+        const effects: Effect[] = [...landed];
+        if (followed.kind === "unprocessable")
+          effects.push({ kind: "unprocessable", index: logged.index, reason: followed.reason });
+        else if (followed.kind === "member" && followed.by === "welcome") effects.push({ kind: "joined" });
         return [...effects, this.#membership(logged, action, name())];
       }
       case "leave":
@@ -167,18 +183,25 @@ export class Intake {
   /** What the log has just judged good is pinned, and announced when it is new about somebody known. */
   #pin({ roster }: CreateBody | MembershipBody, at: number, batch: VaultBatch): void {
     const { directory, self } = this.#context;
-    for (const row of roster)
-      if (row.fingerprint !== self.certificate.fingerprint)
-        try {
-          directory.pin(row, directory.certificateAt(row.fingerprint, at), batch);
-        } catch {
-          this.#context.onEvent({
-            event: "warning",
-            code: "EXPIRED",
-            message: `${visible(row.username)} has a certificate that is no longer good: ${row.fingerprint}`,
-            conversation: this.#conversation,
-          });
-        }
+    for (const row of roster) {
+      const { fingerprint, username } = row;
+      if (fingerprint === self.certificate.fingerprint) continue;
+      if (directory.isRevoked(fingerprint))
+        this.#warn("REVOKED", `a certificate of ${username} is revoked: ${fingerprint}`);
+      let verified: VerifiedCertificate;
+      try {
+        verified = directory.certificateAt(fingerprint, at);
+      } catch {
+        // It was good when the log took it in, and is still in the roster.
+        this.#warn("EXPIRED", `a certificate of ${username} is no longer good: ${fingerprint}`);
+        continue;
+      }
+      directory.pin(row, verified, batch);
+    }
+  }
+
+  #warn(code: "REVOKED" | "EXPIRED", message: string): void {
+    this.#context.onEvent({ event: "warning", code, message, conversation: this.#conversation });
   }
 
   #isOwn({ sender }: Entry): boolean {

@@ -10,8 +10,8 @@ import { PkiError } from "../pki/pkiError.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import { ClientError } from "./clientError.ts";
 import type { ConversationContext } from "./conversationContext.ts";
-import { primaryServerName } from "./directory.ts";
 import { idOf } from "./devices.ts";
+import { primaryServerName } from "./directory.ts";
 import { commitHash, rosterOf } from "./groupFollower.ts";
 import type { PendingRecord } from "./vaultRecords.ts";
 
@@ -73,7 +73,10 @@ export async function inviteDirect(context: ConversationContext, username: strin
   const body = encodeCreateBody({
     kind: "direct",
     title: "",
-    server: { name: primaryServerName(connection.server), fingerprint: connection.server.certificate.fingerprint },
+    server: {
+      name: primaryServerName(connection.server),
+      fingerprint: connection.server.certificate.fingerprint,
+    },
     admins: [],
     roster: rosterOf(commit.roster),
     crl: revocations.number,
@@ -139,10 +142,18 @@ async function judge(context: ConversationContext, username: string, bytes: Uint
   }
 }
 
-function requireOnePerson({ directory, self }: ConversationContext, username: string, invited: readonly Invited[]): void {
+function requireOnePerson(
+  { directory, self }: ConversationContext,
+  username: string,
+  invited: readonly Invited[],
+): void {
   const people = new Set(invited.map(({ verified, email }) => `${authorityOf(verified)} ${email}`));
   const certificates = new Set(invited.map(({ identity }) => identity.fingerprint));
-  if (people.size !== 1 || certificates.size !== invited.length || certificates.has(self.certificate.fingerprint))
+  if (
+    people.size !== 1 ||
+    certificates.size !== invited.length ||
+    certificates.has(self.certificate.fingerprint)
+  )
     throw new ClientError("CERTIFICATE_REFUSED", `the server gave several persons for ${visible(username)}`);
   for (const { verified, email } of invited)
     if (directory.isStranger({ username, email, authority: authorityOf(verified) }))

@@ -125,7 +125,12 @@ export class Outbox {
    *
    * @param plaintext what the entry opened to; `undefined` when it could not be opened
    */
-  land(entry: Entry, line: string, plaintext: Uint8Array | undefined, batch: VaultBatch): OutgoingItem | undefined {
+  land(
+    entry: Entry,
+    line: string,
+    plaintext: Uint8Array | undefined,
+    batch: VaultBatch,
+  ): OutgoingItem | undefined {
     const item = this.#items.find(({ seqno }) => seqno === entry.seqno);
     if (item === undefined) return undefined;
     const isSame =
@@ -167,4 +172,11 @@ export class Outbox {
     for (const item of moved) this.remove(item, batch);
     return moved;
   }
+}
+
+/** @returns where the entry comes to stand; rejects when nobody can wait for that any longer */
+export function outcomeOf(item: OutgoingItem): Promise<Sent> {
+  return new Promise((resolve, reject) => {
+    item.settle = { resolve, reject };
+  });
 }

@@ -1,27 +1,40 @@
-import { encodeAcknowledgeBody } from "../log/bodies.ts";
-import { associatedData, computeCommitment, formatEntry, openingBytes, parseEntry, signEntry, type UnsignedEntry } from "../log/entry.ts";
+import type { Hex } from "../base/hex.ts";
 import { sealMessage } from "../group/ratchet.ts";
-import type { AnswerTo, Connection } from "./connection.ts";
+import { encodeAcknowledgeBody } from "../log/bodies.ts";
+import {
+  associatedData,
+  computeCommitment,
+  formatEntry,
+  openingBytes,
+  parseEntry,
+  signEntry,
+  type UnsignedEntry,
+} from "../log/entry.ts";
 import { ClientError } from "./clientError.ts";
+import type { AnswerTo, Connection } from "./connection.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import type { ConversationKeys } from "./conversationKeys.ts";
-import type { OutgoingItem, Outbox } from "./outbox.ts";
+import type { Outbox, OutgoingItem } from "./outbox.ts";
+import { judgeRefusal } from "./refusalPolicy.ts";
 import type { VerifiedLog } from "./verifiedLog.ts";
-import type { Hex } from "../base/hex.ts";
 
 /** Most own entries on their way at a time. */
 export const maxInFlight = 64;
 /** A line that was signed longer ago is signed again before it is posted: the server allows 5 minutes. */
 const maxLineAgeMs = 4 * 60 * 1000;
 
-export interface Refusal {
-  readonly item: OutgoingItem;
+/** Refusals without an own entry landing in between, before it is given up until the next connection. */
+const maxRefusals = 8;
+
+/** What a refusal leads to; `again`: what is left is posted once more. */
+export interface Resolution {
+  readonly kind: "again" | "upload again" | "exists" | "later";
   readonly error: ClientError;
 }
 
 /**
  * Sends what is in an outbox: signs, makes the signed lines durable, posts them in their order without waiting for one
- * another. After a refusal it stops until the conversation has caught up with the log and calls `resume`.
+ * another. After a refusal it stops until the conversation has caught up with the log and calls `resolve`.
  */
 export class Poster {
   readonly #context: ConversationContext;
@@ -30,7 +43,8 @@ export class Poster {
   readonly #onAccepted: (line: string, answer: AnswerTo<"post">) => void;
   readonly #onRefused: () => void;
   #awaiting = 0;
-  #refusal: Refusal | undefined;
+  #refusal: { readonly item: OutgoingItem; readonly error: ClientError } | undefined;
+  #refusals = 0;
 
   constructor(options: {
     context: ConversationContext;
@@ -45,11 +59,6 @@ export class Poster {
     this.#parts = options.parts;
     this.#onAccepted = options.onAccepted;
     this.#onRefused = options.onRefused;
-  }
-
-  /** The first refusal since `resume`, once all answers are there. */
-  get refusal(): Refusal | undefined {
-    return this.#awaiting === 0 ? this.#refusal : undefined;
   }
 
   /** Makes what was added durable, signed or not, and posts what may be posted over `connection`. */
@@ -85,10 +94,62 @@ export class Poster {
     if (connection !== undefined) for (const item of posts) this.#post(connection, item);
   }
 
-  /** The conversation has caught up with the log: what is left is posted again. */
-  resume(): void {
+  /** An own entry has come to stand. */
+  landed(): void {
+    this.#refusals = 0;
+  }
+
+  /** A new connection: nothing is on its way yet. */
+  startOver(): void {
+    this.#refusal = undefined;
+    this.#refusals = 0;
+    this.#parts.outbox.landed();
+  }
+
+  /** Once everything is answered and the log has caught up: sees to what was refused. */
+  resolve(): Resolution | undefined {
+    const refusal = this.#awaiting === 0 ? this.#refusal : undefined;
+    if (refusal === undefined) return undefined;
+    const { item, error } = refusal;
     this.#refusal = undefined;
     this.#parts.outbox.landed();
+    // It stands after all: an earlier connection had brought it there.
+    if (!this.#parts.outbox.items.includes(item)) return { kind: "again", error };
+    this.#refusals += 1;
+    const verdict = this.#refusals > maxRefusals ? "later" : judgeRefusal(item, error);
+    switch (verdict) {
+      case "drop":
+        this.#drop([item], error);
+        return { kind: "again", error };
+      case "sign again":
+        item.refused = true;
+        return { kind: "again", error };
+      case "post again":
+        return { kind: "again", error };
+      case "upload again":
+      case "exists":
+      case "later":
+        return { kind: verdict, error };
+    }
+  }
+
+  /** The conversation is closed: words that wait can't go any more. */
+  dropMessages(error: ClientError): void {
+    this.#drop(
+      this.#parts.outbox.items.filter(({ kind, inFlight }) => kind === "message" && !inFlight),
+      error,
+    );
+  }
+
+  #drop(items: readonly OutgoingItem[], error: ClientError): void {
+    const { outbox, keys } = this.#parts;
+    const batch = this.#context.vault.batch();
+    for (const item of items) {
+      outbox.remove(item, batch);
+      if (isCommit(item)) keys.dropPending(batch);
+      item.settle?.reject(error);
+    }
+    this.#context.vault.commit(batch);
   }
 
   #mustSign(item: OutgoingItem): boolean {
@@ -160,7 +221,7 @@ export class Poster {
   }
 
   #reportRefusal(): void {
-    if (this.refusal !== undefined) this.#onRefused();
+    if (this.#awaiting === 0 && this.#refusal !== undefined) this.#onRefused();
   }
 }
 

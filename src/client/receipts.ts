@@ -103,7 +103,11 @@ export class Receipts {
     return this.#merge(conversation, { statement, signedData, size, answer: answer.signed_data });
   }
 
-  async #request(receipt: { conversation: Conversation["id"]; statement: Uint8Array; signedData: Uint8Array }) {
+  async #request(receipt: {
+    conversation: Conversation["id"];
+    statement: Uint8Array;
+    signedData: Uint8Array;
+  }) {
     const { conversation, statement, signedData } = receipt;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
@@ -135,12 +139,22 @@ export class Receipts {
     const kept = standing.record.receipt_complete && standing.record.receipt_size === size;
     const merged = kept ? this.#join(conversation, statement, state, answer) : undefined;
     const { signers, isComplete } = merged ?? judged;
-    if (!isComplete) throw new ClientError("BAD_RECEIPT", "the server's signatures are missing in what it sent back");
+    if (!isComplete)
+      throw new ClientError("BAD_RECEIPT", "the server's signatures are missing in what it sent back");
     standing.keepReceipt({ statement, signedData: merged?.signedData ?? answer, size, isComplete });
     const folder = standing.folder.path;
     const root = standing.log.rootAt(size) ?? state.root;
     const to = standing.name;
-    this.#context.onEvent({ event: "receipt", conversation: id, to, folder, size, root, signers, countersigned: true });
+    this.#context.onEvent({
+      event: "receipt",
+      conversation: id,
+      to,
+      folder,
+      size,
+      root,
+      signers,
+      countersigned: true,
+    });
     return { size, folder, signers, countersigned: true };
   }
 
@@ -176,7 +190,10 @@ export class Receipts {
       for (const counter of signer.counterSignatures) {
         paths.push(this.#verify(counter, state));
         if (!servesAs(counter.certificate, state.server.name))
-          throw new ClientError("BAD_RECEIPT", "the receipt is countersigned by somebody who is not its server");
+          throw new ClientError(
+            "BAD_RECEIPT",
+            "the receipt is countersigned by somebody who is not its server",
+          );
       }
       isServerIn ||= isServer;
       isDated ||= signer.fingerprint === own && signer.counterSignatures.length > 0;

@@ -14,12 +14,18 @@ export class Revocations {
   readonly #vault: Vault;
   readonly #onEvent: OnEvent;
   readonly #newest = new Map<Hex, Crl>();
+  #version = 0;
 
   constructor(options: { anchors: readonly Certificate[]; vault: Vault; onEvent: OnEvent }) {
     this.#anchors = options.anchors;
     this.#vault = options.vault;
     this.#onEvent = options.onEvent;
     for (const { value } of this.#vault.list("crl")) this.#offer(decodeCrl(value));
+  }
+
+  /** Changes with every newer CRL. */
+  get version(): number {
+    return this.#version;
   }
 
   get crls(): readonly Crl[] {
@@ -59,7 +65,8 @@ export class Revocations {
       this.#onEvent({
         event: "warning",
         code: "STALE_CRL",
-        message: "the list of revoked certificates is out of date: nobody new is admitted until the CA issues another",
+        message:
+          "the list of revoked certificates is out of date: nobody new is admitted until the CA issues another",
       });
   }
 
@@ -78,6 +85,7 @@ export class Revocations {
       return undefined;
     }
     this.#newest.set(key, crl);
+    this.#version += 1;
     return key;
   }
 

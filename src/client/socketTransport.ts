@@ -37,9 +37,13 @@ export class SocketTransport {
         },
       });
     } catch (cause) {
-      throw new ClientError("CONNECT_FAILED", `no connection to ${host}:${port}, is the server running there?`, {
-        cause,
-      });
+      throw new ClientError(
+        "CONNECT_FAILED",
+        `no connection to ${host}:${port}, is the server running there?`,
+        {
+          cause,
+        },
+      );
     }
     return transport;
   }

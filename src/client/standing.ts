@@ -8,7 +8,7 @@ import type { ConversationKeys } from "./conversationKeys.ts";
 import type { Arrival } from "./intake.ts";
 import { learnCertificates } from "./learnCertificates.ts";
 import type { Complaints } from "./poster.ts";
-import { folderName, type ReceiptFiles, TranscriptFolder } from "./transcriptFolder.ts";
+import { newFolderName, type ReceiptFiles, TranscriptFolder } from "./transcriptFolder.ts";
 import type { VaultBatch } from "./vault.ts";
 import {
   type ConversationRecord,
@@ -60,8 +60,10 @@ export class Standing {
     this.batch = vault.batch();
     this.log = new VerifiedLog(directory);
     const stored = vault.read("conversation", conversation);
-    this.#record = stored === undefined ? newRecord : decodeRecord(conversationSchema, stored, "conversation");
-    if (this.#record.folder !== "") this.#folder = TranscriptFolder.open(transcriptsFolder, this.#record.folder);
+    this.#record =
+      stored === undefined ? newRecord : decodeRecord(conversationSchema, stored, "conversation");
+    if (this.#record.folder !== "")
+      this.#folder = TranscriptFolder.open(transcriptsFolder, this.#record.folder);
     this.surplus = this.#folder === undefined ? [] : this.log.load(this.#folder, this.#record);
     if (this.log.size < this.#record.size)
       onEvent({
@@ -78,7 +80,8 @@ export class Standing {
 
   /** @throws {ClientError} `NO_SUCH_CONVERSATION` while nothing stands yet */
   get folder(): TranscriptFolder {
-    if (this.#folder === undefined) throw new ClientError("NO_SUCH_CONVERSATION", "the conversation has not begun");
+    if (this.#folder === undefined)
+      throw new ClientError("NO_SUCH_CONVERSATION", "the conversation has not begun");
     return this.#folder;
   }
 
@@ -87,7 +90,8 @@ export class Standing {
   }
 
   get complaints(): Complaints {
-    return this.#record;
+    const { disputed, unprocessable } = this.#record;
+    return { disputed, unprocessable };
   }
 
   /** For people: the other one's name, or the title. */
@@ -111,13 +115,14 @@ export class Standing {
   }
 
   complain(kind: keyof Complaints, index: number): void {
-    const others = this.#record[kind].filter((other) => other !== index);
-    this.#update({ [kind]: [...others, index].slice(-maxComplaints) });
+    const indexes = [...new Set([...this.#record[kind], index])].sort((a, b) => a - b);
+    this.#update({ [kind]: indexes.slice(-maxComplaints) });
   }
 
   /** An own `acknowledge` stands that named these. */
   said(said: Complaints): void {
-    const rest = (kind: keyof Complaints) => this.#record[kind].filter((index) => !said[kind].includes(index));
+    const rest = (kind: keyof Complaints) =>
+      this.#record[kind].filter((index) => !said[kind].includes(index));
     this.#update({ disputed: rest("disputed"), unprocessable: rest("unprocessable") });
   }
 
@@ -125,7 +130,10 @@ export class Standing {
   keepReceipt(receipt: ReceiptFiles & { size: number; isComplete: boolean }): void {
     const { receipt_size } = this.#record;
     this.folder.sync();
-    this.folder.writeReceipt(receipt, receipt_size > 0 && receipt_size !== receipt.size ? receipt_size : undefined);
+    this.folder.writeReceipt(
+      receipt,
+      receipt_size > 0 && receipt_size !== receipt.size ? receipt_size : undefined,
+    );
     this.writeCertificates();
     this.#record = { ...this.#record, receipt_size: receipt.size, receipt_complete: receipt.isComplete };
     this.#store();
@@ -144,7 +152,10 @@ export class Standing {
       return;
     }
     if (checkpoint.size > this.#record.size)
-      throw new ClientError("SERVER_MISBEHAVED", "the server's signed root is not that of the entries it sent");
+      throw new ClientError(
+        "SERVER_MISBEHAVED",
+        "the server's signed root is not that of the entries it sent",
+      );
     this.stop(wire);
   }
 
@@ -179,7 +190,10 @@ export class Standing {
   /** The entries that had come back do not lead to the root that was known. */
   requireKnownRoot(): void {
     if (this.log.size === this.#record.size && this.log.root !== this.#record.root)
-      throw new ClientError("CONVERSATION_STOPPED", "the server's log is not the one that this client has seen");
+      throw new ClientError(
+        "CONVERSATION_STOPPED",
+        "the server's log is not the one that this client has seen",
+      );
   }
 
   close(): void {
@@ -188,8 +202,9 @@ export class Standing {
 
   #openFolder(): TranscriptFolder {
     if (this.#folder !== undefined) return this.#folder;
-    const folder = folderName(this.name, this.#conversation);
-    this.#folder = TranscriptFolder.open(this.#context.transcriptsFolder, folder);
+    const { transcriptsFolder } = this.#context;
+    const folder = newFolderName(transcriptsFolder, this.name, this.#conversation);
+    this.#folder = TranscriptFolder.open(transcriptsFolder, folder);
     this.#update({ folder });
     return this.#folder;
   }
@@ -236,10 +251,16 @@ export class Standing {
     const { directory, revocations } = this.#context;
     const { state } = this.log;
     if (state === undefined) return;
-    const servers = [state.server.fingerprint, this.#record.checkpoint?.server, this.#record.contradiction?.server];
+    const servers = [
+      state.server.fingerprint,
+      this.#record.checkpoint?.server,
+      this.#record.contradiction?.server,
+    ];
     const wanted = [...state.senders.keys(), ...servers.filter((fingerprint) => fingerprint !== undefined)];
     const certificates = wanted.flatMap((fingerprint) => directory.certificates(fingerprint));
-    const all = new Map([...certificates, ...directory.anchors].map(({ fingerprint, der }) => [fingerprint, der]));
+    const all = new Map(
+      [...certificates, ...directory.anchors].map(({ fingerprint, der }) => [fingerprint, der]),
+    );
     this.folder.writeCertificates([...all.values()]);
     const [crl] = revocations.crls;
     if (crl !== undefined) this.folder.writeCrl(crl.der);

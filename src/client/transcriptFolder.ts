@@ -9,6 +9,7 @@ import {
   readFileSync,
   readSync,
   renameSync,
+  statSync,
 } from "node:fs";
 import { join } from "node:path";
 import { encodeUtf8 } from "../base/bytes.ts";
@@ -34,18 +35,18 @@ export interface ReceiptFiles {
  */
 export class TranscriptFolder {
   readonly path: string;
-  #descriptor: number;
+  #open: number | undefined;
   /** Bytes of whole lines. */
   #length: number;
 
   private constructor(path: string, descriptor: number, length: number) {
     this.path = path;
-    this.#descriptor = descriptor;
+    this.#open = descriptor;
     this.#length = length;
   }
 
   /**
-   * @param name of the conversation, free text: what is not fit for a file name becomes `_`
+   * @param folderName as `newFolderName` once gave it
    * @throws {ClientError} `TRANSCRIPT_UNUSABLE`
    */
   static open(root: string, folderName: string): TranscriptFolder {
@@ -90,7 +91,8 @@ export class TranscriptFolder {
     const chunk = new Uint8Array(readBytes);
     for (let offset = 0; offset < this.#length; ) {
       const taken = readSync(this.#descriptor, chunk, 0, Math.min(readBytes, this.#length - offset), offset);
-      if (taken === 0) throw new ClientError("TRANSCRIPT_UNUSABLE", `the transcript was cut short: ${this.path}`);
+      if (taken === 0)
+        throw new ClientError("TRANSCRIPT_UNUSABLE", `the transcript was cut short: ${this.path}`);
       hash.update(chunk.subarray(0, taken));
       offset += taken;
     }
@@ -104,7 +106,9 @@ export class TranscriptFolder {
     try {
       writeAll(this.#descriptor, bytes, this.#length);
     } catch (cause) {
-      throw new ClientError("TRANSCRIPT_UNUSABLE", `the transcript can't be written: ${this.path}`, { cause });
+      throw new ClientError("TRANSCRIPT_UNUSABLE", `the transcript can't be written: ${this.path}`, {
+        cause,
+      });
     }
     this.#length += bytes.length;
   }
@@ -128,9 +132,13 @@ export class TranscriptFolder {
     this.#replace("crl.pem", formatPem("X509 CRL", crl));
   }
 
-  /** @param lines the newest checkpoint, and every pair that contradicts */
+  /**
+   * With every batch of entries, so without flushing: the vault has them too, and they are written again with the next one.
+   *
+   * @param lines the newest checkpoint, and one that contradicts
+   */
   writeCheckpoints(lines: readonly string[]): void {
-    this.#replace("checkpoints.jsonl", lines.map((line) => `${line}\n`).join(""));
+    this.#replace("checkpoints.jsonl", lines.map((line) => `${line}\n`).join(""), false);
   }
 
   /** Replaces the receipt. One of another size before it stays as `receipt-<older>.json` and `.p7s`. */
@@ -155,13 +163,23 @@ export class TranscriptFolder {
     return join(this.path, "disclosure.json");
   }
 
+  /** Nothing can be read or written any more; harmless the second time. */
   close(): void {
-    closeSync(this.#descriptor);
+    if (this.#open !== undefined) closeSync(this.#open);
+    this.#open = undefined;
   }
 
-  #replace(name: string, content: Uint8Array | string): void {
+  /** A number that was closed may belong to another file by now. */
+  get #descriptor(): number {
+    if (this.#open === undefined)
+      throw new ClientError("TRANSCRIPT_UNUSABLE", `the transcript was closed: ${this.path}`);
+    return this.#open;
+  }
+
+  #replace(name: string, content: Uint8Array | string, flush = true): void {
+    const bytes = typeof content === "string" ? encodeUtf8(content) : content;
     try {
-      writeFileAtomically(join(this.path, name), typeof content === "string" ? encodeUtf8(content) : content);
+      writeFileAtomically(join(this.path, name), bytes, flush);
     } catch (cause) {
       throw new ClientError("TRANSCRIPT_UNUSABLE", `${name} can't be written in ${this.path}`, { cause });
     }
@@ -177,10 +195,20 @@ export class TranscriptFolder {
   }
 }
 
-/** @returns `<name>-<first 8 digits of the id>`, fit for every file system */
-export function folderName(name: string, conversation: Hex): string {
+/**
+ * A name for the folder of a conversation that has none yet: `<name>-<first 8 digits of the id>`, fit for every file system. A
+ * peer chooses the id: a folder with entries in it, of another conversation or an earlier vault, is left alone and a number appended.
+ *
+ * @param name free text: what is not fit for a file name becomes `_`
+ */
+export function newFolderName(root: string, name: string, conversation: Hex): string {
   const safe = name.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 64);
-  return `${safe.startsWith(".") ? `_${safe}` : safe}-${conversation.slice(0, 8)}`;
+  const base = `${safe.startsWith(".") ? `_${safe}` : safe}-${conversation.slice(0, 8)}`;
+  for (let number = 1; ; number++) {
+    const candidate = number === 1 ? base : `${base}-${number}`;
+    const file = join(root, candidate, "transcript.jsonl");
+    if (!existsSync(file) || statSync(file).size === 0) return candidate;
+  }
 }
 
 function wholeLineBytes(descriptor: number): number {

@@ -1,9 +1,10 @@
 import type { Hex } from "../base/hex.ts";
+import { visible } from "../base/visible.ts";
+import type { PendingCommit } from "../group/conversationGroup.ts";
 import { encodeMembershipBody, type MembershipAction } from "../log/bodies.ts";
 import type { LogState } from "../log/logState.ts";
 import { rowsToRemove } from "../log/rekey.ts";
 import { isSamePerson, type RosterRow } from "../log/roster.ts";
-import type { PendingCommit } from "../group/conversationGroup.ts";
 import { downloadBlob, uploadBlob } from "./blobs.ts";
 import { ClientError } from "./clientError.ts";
 import type { Connection } from "./connection.ts";
@@ -11,7 +12,7 @@ import type { ConversationContext } from "./conversationContext.ts";
 import type { ConversationKeys } from "./conversationKeys.ts";
 import { idOf } from "./devices.ts";
 import { commitHash, rosterOf } from "./groupFollower.ts";
-import type { Outbox } from "./outbox.ts";
+import type { Outbox, OutgoingItem } from "./outbox.ts";
 import { isCommit } from "./poster.ts";
 import type { PendingRecord } from "./vaultRecords.ts";
 import type { VerifiedLog } from "./verifiedLog.ts";
@@ -31,6 +32,8 @@ export class Upkeep {
   /** The pending commit whose blobs are on the server, as far as this connection has seen. */
   #uploaded: PendingRecord | undefined;
   #attempts = 0;
+  /** Asked for with every message: good for a second, a state and a CRL. */
+  #obstacles: { key: string; rows: readonly RosterRow[] } = { key: "", rows: [] };
 
   constructor(options: {
     context: ConversationContext;
@@ -45,14 +48,15 @@ export class Upkeep {
   /** Devices that must be out before the next message. */
   get obstacles(): readonly RosterRow[] {
     const { state } = this.#parts.log;
-    const { directory, now } = this.#context;
+    const { directory, revocations, now } = this.#context;
     if (state === undefined) return [];
-    return rowsToRemove(state, { nowMs: now(), isRevoked: (fingerprint) => directory.isRevoked(fingerprint) });
-  }
-
-  /** Whether the blobs of the own commit are where its entry will be judged. */
-  get isUploaded(): boolean {
-    return this.#parts.keys.pending !== undefined && this.#uploaded === this.#parts.keys.pending;
+    const second = Math.floor(now() / 1000);
+    const key = `${state.size} ${second} ${revocations.version}`;
+    if (this.#obstacles.key !== key) {
+      const isRevoked = (fingerprint: Hex) => directory.isRevoked(fingerprint);
+      this.#obstacles = { key, rows: rowsToRemove(state, { nowMs: now(), isRevoked }) };
+    }
+    return this.#obstacles.rows;
   }
 
   /** A new connection, or the server says that a blob is missing. */
@@ -63,6 +67,35 @@ export class Upkeep {
   /** An own commit stands in the log. */
   succeeded(): void {
     this.#attempts = 0;
+  }
+
+  /**
+   * Own commits need their blobs on the server, words the keys of the epoch and nobody in it who may not read them,
+   * everything else the own row in the roster.
+   */
+  mayPost(item: OutgoingItem): boolean {
+    const { log, keys } = this.#parts;
+    const { state } = log;
+    if (isCommit(item)) return keys.pending !== undefined && this.#uploaded === keys.pending;
+    if (state === undefined) return false;
+    if (item.kind !== "message")
+      return state.senders.get(this.#context.self.certificate.fingerprint)?.inRoster === true;
+    const isCurrent = keys.pending === undefined && keys.epoch === state.epoch;
+    return isCurrent && !state.closed && this.obstacles.length === 0;
+  }
+
+  /** Why nothing goes, now that everything was done that can be; `undefined` while something is on its way. */
+  get hindrance(): ClientError | undefined {
+    const { keys, outbox } = this.#parts;
+    if (outbox.isEmpty || outbox.inFlight.length > 0) return undefined;
+    const [obstacle] = this.obstacles;
+    if (keys.epoch === 0 || obstacle === undefined)
+      return new ClientError("NOT_A_MEMBER", "this device could not come into the conversation's group");
+    const { fingerprint, username } = obstacle;
+    return new ClientError(
+      "REKEY_NEEDED",
+      `nothing can be sent: the certificate ${fingerprint} of ${visible(username)} has expired or is revoked, or its owner has left`,
+    );
   }
 
   /** Prepares what is due, and uploads what an own commit names. To be called with the log caught up. */
@@ -99,7 +132,9 @@ export class Upkeep {
 
   /** In a direct conversation both have to keep a device: one whose last device is bad has to come back by itself. */
   #removable(state: LogState): readonly RosterRow[] {
-    const bad = this.obstacles.filter(({ fingerprint }) => fingerprint !== this.#context.self.certificate.fingerprint);
+    const bad = this.obstacles.filter(
+      ({ fingerprint }) => fingerprint !== this.#context.self.certificate.fingerprint,
+    );
     const remaining = state.roster.filter((row) => !bad.includes(row));
     const isPair = state.roster.every((row) => remaining.some((other) => isSamePerson(row, other)));
     return state.kind === "group" || isPair ? bad : [];
@@ -125,7 +160,9 @@ export class Upkeep {
     };
     const body = encodeMembershipBody({
       action,
-      admins: state.admins.filter((admin) => commit.roster.some(({ identity }) => isRowOf(state, identity.fingerprint, admin))),
+      admins: state.admins.filter((admin) =>
+        commit.roster.some(({ identity }) => isRowOf(state, identity.fingerprint, admin)),
+      ),
       roster: rosterOf(commit.roster),
       crl: revocations.number,
       commit: commitHash(commit.commit),
@@ -146,7 +183,8 @@ export class Upkeep {
     const { keys } = this.#parts;
     if (action === "rejoin") return this.#rejoin(state, connection);
     const device = keys.device === null ? undefined : devices.find(keys.device);
-    if (device === undefined) throw new ClientError("VAULT_UNUSABLE", "the own device of this conversation is not here");
+    if (device === undefined)
+      throw new ClientError("VAULT_UNUSABLE", "the own device of this conversation is not here");
     const fingerprints = this.#removable(state).map(({ fingerprint }) => fingerprint);
     const commit =
       action === "remove"

@@ -82,14 +82,14 @@ export class Vault {
 
   /** @returns the value, or `undefined` when there is none. @throws {ClientError} `VAULT_UNUSABLE` when it was altered */
   read(collection: Collection, key: string): Uint8Array | undefined {
-    const row = this.#select.get(collection, key);
+    const row = readable(() => this.#select.get(collection, key));
     return row === null ? undefined : this.#unseal(collection, key, row.value);
   }
 
-  /** @returns the rows whose key begins with `prefix`, in the order of their keys */
+  /** @returns the rows whose key begins with `prefix`, in the order of their keys. @throws {ClientError} as `read` */
   list(collection: Collection, prefix = ""): { key: string; value: Uint8Array }[] {
     // U+FFFF is after every character of a key; keys are ASCII.
-    const rows = this.#range.all(collection, prefix, `${prefix}\uffff`);
+    const rows = readable(() => this.#range.all(collection, prefix, `${prefix}\uffff`));
     return rows.map((row) => ({ key: row.key, value: this.#unseal(collection, row.key, row.value) }));
   }
 
@@ -115,16 +115,24 @@ export class Vault {
     for (const batch of batches) batch.clear();
   }
 
-  /** Moves everything out of the write-ahead log and truncates it: what was removed or replaced is in no file after that. */
+  /**
+   * Moves everything out of the write-ahead log and truncates it: what was removed or replaced is in no file after that.
+   *
+   * @throws {ClientError} `VAULT_UNUSABLE`
+   */
   scrub(): void {
-    this.#database.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    readable(() => this.#database.run("PRAGMA wal_checkpoint(TRUNCATE)"));
   }
 
+  /** @throws {ClientError} `VAULT_UNUSABLE` when it could not be scrubbed; it is closed then, too */
   close(): void {
-    this.scrub();
-    for (const statement of [this.#select, this.#range, this.#upsert, this.#delete]) statement.finalize();
-    this.#database.close(true);
-    this.#key.fill(0);
+    try {
+      this.scrub();
+    } finally {
+      for (const statement of [this.#select, this.#range, this.#upsert, this.#delete]) statement.finalize();
+      this.#database.close(true);
+      this.#key.fill(0);
+    }
   }
 
   #seal(collection: Collection, key: string, value: Uint8Array): Uint8Array {
@@ -255,6 +263,15 @@ function asVaultError(error: unknown, file: string): ClientError {
     : new ClientError("VAULT_UNUSABLE", `the vault can't be opened: ${file}`, { cause: error });
 }
 
+/** A file that was damaged or altered while it was closed may show it at any read. */
+function readable<T>(access: () => T): T {
+  try {
+    return access();
+  } catch (cause) {
+    throw new ClientError("VAULT_UNUSABLE", "the vault is damaged and can't be read", { cause });
+  }
+}
+
 function rowContext(collection: Collection, key: string): Uint8Array {
   return encodeUtf8(`${labels.vaultValue}\n${collection}\n${key}\n`);
 }
@@ -264,6 +281,7 @@ function seal(key: Uint8Array, nonce: Uint8Array, value: Uint8Array, context: Ui
 }
 
 function unseal(key: Uint8Array, sealed: Uint8Array, context: Uint8Array): Uint8Array | undefined {
-  if (sealed.length < nonceBytes + 16) return undefined;
+  // The type of a column binds nobody who writes the file without SQLite.
+  if (!(sealed instanceof Uint8Array) || sealed.length < nonceBytes + 16) return undefined;
   return crypto().aesGcmOpen(key, sealed.subarray(0, nonceBytes), sealed.subarray(nonceBytes), context);
 }

@@ -39,7 +39,10 @@ export const maxPins = 256;
 
 /** `person`, by `<username>/<email>/<authority>`: the certificates and devices that were seen, the newest last. */
 export const personSchema = object({
-  certificates: list(object({ fingerprint, first_seen: integer(), devices: list(fingerprint, maxPins) }), maxPins),
+  certificates: list(
+    object({ fingerprint, first_seen: integer(), devices: list(fingerprint, maxPins) }),
+    maxPins,
+  ),
 });
 export type PersonRecord = SchemaType<typeof personSchema>;
 
@@ -118,7 +121,7 @@ export function decodeRecord<T>(schema: Schema<T>, bytes: Uint8Array, what: stri
   try {
     return decodeJson(schema, bytes, maxRecordBytes);
   } catch (cause) {
-    throw new ClientError("VAULT_UNUSABLE", `the vault's ${what} is of another version`, { cause });
+    throw unreadable(what, cause);
   }
 }
 
@@ -145,10 +148,14 @@ export function encodeChains(chains: ReadonlyMap<Hex, Uint8Array>): Uint8Array {
   return concatBytes(...parts);
 }
 
+/** @throws {ClientError} `VAULT_UNUSABLE` */
 export function decodeChains(bytes: Uint8Array): Map<Hex, Uint8Array> {
   const chains = new Map<Hex, Uint8Array>();
-  for (let at = 0; at + 32 + chainBytes <= bytes.length; at += 32 + chainBytes)
-    chains.set(encodeHex(bytes.subarray(at, at + 32)), bytes.slice(at + 32, at + 32 + chainBytes));
+  const rowBytes = 32 + chainBytes;
+  for (let at = 0; at + rowBytes <= bytes.length; at += rowBytes)
+    chains.set(encodeHex(bytes.subarray(at, at + 32)), bytes.slice(at + 32, at + rowBytes));
+  // Neither a part of a row nor two rows for one member.
+  if (chains.size * rowBytes !== bytes.length) throw unreadable("ratchet");
   return chains;
 }
 
@@ -157,6 +164,12 @@ export function encodeOpening(opening: Uint8Array, plaintext: Uint8Array): Uint8
   return concatBytes(opening, plaintext);
 }
 
+/** @throws {ClientError} `VAULT_UNUSABLE` */
 export function decodeOpening(bytes: Uint8Array): { opening: Uint8Array; plaintext: Uint8Array } {
+  if (bytes.length < openingBytes) throw unreadable("opening");
   return { opening: bytes.subarray(0, openingBytes), plaintext: bytes.subarray(openingBytes) };
+}
+
+function unreadable(what: string, cause?: unknown): ClientError {
+  return new ClientError("VAULT_UNUSABLE", `the vault's ${what} is of another version`, { cause });
 }

@@ -79,7 +79,10 @@ export class VerifiedLog {
    *
    * @returns lines behind `size`, which were written and not yet taken into account when the client ended
    */
-  load(folder: TranscriptFolder, expected: { size: number; root: Hex }): { index: number; at: number; entry: Entry }[] {
+  load(
+    folder: TranscriptFolder,
+    expected: { size: number; root: Hex },
+  ): { index: number; at: number; entry: Entry }[] {
     const surplus: { index: number; at: number; entry: Entry }[] = [];
     let end = 0;
     try {

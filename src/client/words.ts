@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
-import { type DisclosedEntry, encodeDisclosure, verifyDisclosed } from "../evidence/disclosure.ts";
 import { decodeUtf8 } from "../base/bytes.ts";
 import { encodeHex } from "../base/hex.ts";
+import { type DisclosedEntry, encodeDisclosure, verifyDisclosed } from "../evidence/disclosure.ts";
 import { parseTranscriptLine } from "../log/transcript.ts";
 import { ClientError } from "./clientError.ts";
 import type { Conversation } from "./conversation.ts";
@@ -57,7 +57,10 @@ export function disclose(
   { ranges, file }: { ranges: readonly IndexRange[] | "all"; file: string | undefined },
 ): { file: string; indexes: readonly number[] } {
   if (!keepHistory)
-    throw new ClientError("NO_HISTORY", "nothing can be disclosed: words and openings are not kept (--no-history)");
+    throw new ClientError(
+      "NO_HISTORY",
+      "nothing can be disclosed: words and openings are not kept (--no-history)",
+    );
   const { id, standing } = conversation;
   const isWanted = (index: number) =>
     ranges === "all" || ranges.some(({ from, to }) => from <= index && index <= to);
@@ -71,7 +74,8 @@ export function disclose(
     verifyDisclosed(id, disclosed, entry);
     entries.push(disclosed);
   }
-  if (entries.length === 0) throw new ClientError("BAD_RANGE", "there are no words of messages in this range");
+  if (entries.length === 0)
+    throw new ClientError("BAD_RANGE", "there are no words of messages in this range");
   const json = encodeDisclosure({ conversation: id, entries });
   const written = file === undefined ? standing.folder.writeDisclosure(json) : writeNewFile(file, json);
   return { file: written, indexes: entries.map(({ index }) => index) };

@@ -44,6 +44,7 @@ export function rootOf({ peaks }: Frontier): Uint8Array {
 
 const nodePrefix = Uint8Array.of(1);
 
-function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
+/** @returns SHA-256(0x01 || left || right), RFC 9162 §2.1.1 */
+export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
   return sha256(concatBytes(nodePrefix, left, right));
 }

@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Hex } from "../../src/base/hex.ts";
+import { encodeHex, type Hex } from "../../src/base/hex.ts";
 import { ClientError } from "../../src/client/clientError.ts";
+import { Vault } from "../../src/client/vault.ts";
+import { decodeOpening, decodeRecord, outgoingSchema } from "../../src/client/vaultRecords.ts";
+import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { TestServer } from "../server/testServer.ts";
-import { disposableServer } from "./disposableServer.ts";
-import { overriding } from "./overriding.ts";
+import { disposableServer, watchAppends } from "./disposableServer.ts";
 import { Party } from "./testParty.ts";
 
 let server: TestServer;
@@ -31,7 +33,9 @@ const texts = ["one", "two", "three"];
 /** Sends and notes what becomes of each: its seqno, or the code of the error. */
 function sendAll(party: Party, conversation: Hex): Promise<(number | string)[]> {
   const code = (error: unknown) => (error instanceof ClientError ? error.code : String(error));
-  return Promise.all(texts.map((text) => party.client.send(conversation, text).then(({ seqno }) => seqno, code)));
+  return Promise.all(
+    texts.map((text) => party.client.send(conversation, text).then(({ seqno }) => seqno, code)),
+  );
 }
 
 const lost = ["CONNECTION_LOST", "CONNECTION_LOST", "CONNECTION_LOST"];
@@ -83,12 +87,33 @@ test("messages that are old when the client comes back are signed anew under the
   await using after = before.kill();
   expect(await sending).toEqual(lost);
   // Six minutes later for everybody: the signed lines are too old to be accepted.
+  const openings = (vault: Vault, rows: (vault: Vault) => Uint8Array[]) => {
+    const found = rows(vault).map(encodeHex);
+    vault.close();
+    return found;
+  };
+  const vaultOf = (party: Party) =>
+    Vault.open({ file: party.vaultFile, key: party.person.key, random: systemRandom });
+  const signed = openings(vaultOf(after), (vault) =>
+    vault.list("outgoing").map(({ value }) => {
+      const { opening, seqno } = decodeRecord(outgoingSchema, value, "entry");
+      expect(seqno).toBeGreaterThan(2);
+      return opening ?? new Uint8Array(0);
+    }),
+  );
   later.skewMs = 6 * 60 * 1000;
   after.skewMs = later.skewMs;
   await after.login();
   await other.until(() => other.texts.length === 4);
   expect(other.of("message").map(({ seqno }) => seqno)).toEqual([2, 3, 4, 5]);
   expect(other.texts).toEqual(["first", ...texts]);
+  // The same words under the same seqno keep their opening, so there is one commitment for each.
+  await after.quit();
+  const stood = openings(vaultOf(after), (vault) =>
+    vault.list("opening").map(({ value }) => decodeOpening(value).opening),
+  );
+  expect(stood.slice(1)).toEqual(signed);
+  expect(signed).toHaveLength(3);
 });
 
 test("send() without a connection keeps the words for the next one", async () => {
@@ -109,17 +134,10 @@ test("a conversation whose creation was never heard of is there after a kill", a
   await using slow = await disposableServer();
   await using before = new Party(slow, await slow.newPerson("create.a"));
   await using bob = new Party(slow, await slow.newPerson("create.b"));
-  await slow.stop();
-  slow.wrapStore = (store) =>
-    overriding(store, {
-      log: overriding(store.log, {
-        append: (append) => {
-          before.link.hold("to client");
-          return store.log.append(append);
-        },
-      }),
-    });
-  await slow.start();
+  await watchAppends(slow, (append) => {
+    before.link.hold("to client");
+    return append();
+  });
   await before.register();
   await bob.register();
   const opening = before.client.openDirect(bob.person.username).catch((error: ClientError) => error.code);
@@ -137,8 +155,14 @@ test("a conversation whose creation was never heard of is there after a kill", a
 
 for (const [what, damage] of [
   ["torn in its last line", (file: string) => truncateSync(file, readFileSync(file).length - 10)],
-  ["cut by whole lines", (file: string) => writeFileSync(file, `${readFileSync(file, "utf8").split("\n")[0]}\n`)],
-  ["altered in one byte", (file: string) => writeFileSync(file, readFileSync(file, "utf8").replace('"ts":1', '"ts":2'))],
+  [
+    "cut by whole lines",
+    (file: string) => writeFileSync(file, `${readFileSync(file, "utf8").split("\n")[0]}\n`),
+  ],
+  [
+    "altered in one byte",
+    (file: string) => writeFileSync(file, readFileSync(file, "utf8").replace('"ts":1', '"ts":2')),
+  ],
   ["gone", (file: string) => rmSync(file)],
 ] as const)
   test(`a transcript that is ${what} is repaired from the server`, async () => {

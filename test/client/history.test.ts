@@ -47,7 +47,8 @@ function readable(transcript: string, chains: ReadonlyMap<Hex, Uint8Array>): num
     let chain = chains.get(entry.sender);
     for (let step = 0; chain !== undefined && step < 20; step++) {
       const key = messageKey(chain);
-      if (openMessage({ key, associatedData: associatedData(entry), ct: entry.ct }) !== undefined) return true;
+      if (openMessage({ key, associatedData: associatedData(entry), ct: entry.ct }) !== undefined)
+        return true;
       chain = nextChain(chain);
     }
     return false;
@@ -60,7 +61,12 @@ function vaultKey(file: string, secret: Uint8Array): Uint8Array {
   database.close();
   if (row === null) throw new Error("no key");
   const { wrapped } = row;
-  const key = crypto().aesGcmOpen(secret, wrapped.subarray(0, 12), wrapped.subarray(12), encodeUtf8(labels.vaultWrap));
+  const key = crypto().aesGcmOpen(
+    secret,
+    wrapped.subarray(0, 12),
+    wrapped.subarray(12),
+    encodeUtf8(labels.vaultWrap),
+  );
   if (key === undefined) throw new Error("wrong key");
   return key;
 }

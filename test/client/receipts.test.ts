@@ -35,12 +35,14 @@ async function conversationOf(test: string, on = server) {
 test("quit() leaves a receipt that OpenSSL verifies, signed by the member and the server", async () => {
   const { alice, bob, conversation } = await conversationOf("quit");
   await using party = alice;
-  await using other = bob;
+  await using _ = bob;
   const folder = party.folderOf(conversation);
   await party.quit();
   const statement = parseStatement(readFileSync(join(folder, "receipt.json")));
   expect(statement).toMatchObject({ conversation, size: 4 });
-  const sha256 = new Bun.CryptoHasher("sha256").update(readFileSync(join(folder, "transcript.jsonl"))).digest("hex");
+  const sha256 = new Bun.CryptoHasher("sha256")
+    .update(readFileSync(join(folder, "transcript.jsonl")))
+    .digest("hex");
   expect<string>(statement.transcript_sha256).toBe(sha256);
   expect(party.of("receipt")).toMatchObject([
     { conversation, folder, size: 4, root: statement.root, countersigned: true },
@@ -100,7 +102,9 @@ test("quit() says that a receipt is not countersigned, and the next connection m
   const folder = party.folderOf(conversation);
   await failing.stop();
   failing.wrapStore = (store) =>
-    overriding(store, { receipts: overriding(store.receipts, { save: () => Promise.reject(new Error("no space")) }) });
+    overriding(store, {
+      receipts: overriding(store.receipts, { save: () => Promise.reject(new Error("no space")) }),
+    });
   await failing.start();
   await expect(party.quit()).rejects.toMatchObject({ code: "NOT_COUNTERSIGNED" });
   await party.login();
@@ -137,5 +141,7 @@ test("disclose() writes openings that fit the signed commitments, and those only
   expect(parseDisclosure(readFileSync(file)).entries.map(({ plaintext }) => plaintext)).toEqual(["second"]);
   const all = await party.client.disclose(conversation, "all");
   expect(all.indexes).toEqual([1, 2]);
-  await expect(party.client.disclose(conversation, [{ from: 0, to: 0 }])).rejects.toMatchObject({ code: "BAD_RANGE" });
+  await expect(party.client.disclose(conversation, [{ from: 0, to: 0 }])).rejects.toMatchObject({
+    code: "BAD_RANGE",
+  });
 });

@@ -3,7 +3,7 @@ import { copyFileSync, readFileSync, rmSync } from "node:fs";
 import type { Hex } from "../../src/base/hex.ts";
 import { parseTranscriptLine } from "../../src/log/transcript.ts";
 import { TestServer } from "../server/testServer.ts";
-import { disposableServer } from "./disposableServer.ts";
+import { disposableServer, watchAppends } from "./disposableServer.ts";
 import { Party } from "./testParty.ts";
 
 let server: TestServer;
@@ -138,7 +138,11 @@ test("who joins by a last-resort key package commits a fresh path at once and pu
   await last.until(() => actions(last).length === 2);
   await exchange(last, party, conversation);
   const count = await server.login(party.person);
-  const published = await count.expect("published", { type: "publish_key_packages", packages: [], last_resort: null });
+  const published = await count.expect("published", {
+    type: "publish_key_packages",
+    packages: [],
+    last_resort: null,
+  });
   expect(published).toMatchObject({ one_time: 20, last_resort: true });
   for (const other of others) await other.dispose();
 }, 30_000);
@@ -176,5 +180,73 @@ test("the vault of a removed transcript folder alone is enough to go on", async 
   rmSync(party.transcripts, { recursive: true });
   await party.login();
   await exchange(party, other, conversation);
-  expect(readFileSync(`${party.folderOf(conversation)}/transcript.jsonl`, "utf8").startsWith(transcript)).toBe(true);
+  expect(
+    readFileSync(`${party.folderOf(conversation)}/transcript.jsonl`, "utf8").startsWith(transcript),
+  ).toBe(true);
 });
+
+const day = 24 * 3_600_000 + 900_000;
+
+/** Two people whose fresh paths are due, on a server of their own; nobody is connected. */
+async function dayLater() {
+  const later = await disposableServer();
+  const { alice, bob, conversation } = await conversationOf("day", later);
+  await alice.quit();
+  await bob.quit();
+  for (const clock of [later, alice, bob]) clock.skewMs = day;
+  return { later, alice, bob, conversation };
+}
+
+test("of two commits for one epoch one stands, and the other is made again", async () => {
+  const { later, alice, bob, conversation } = await dayLater();
+  await using _ = later;
+  await using one = alice;
+  await using other = bob;
+  await Promise.all([one.login(), other.login()]);
+  const updates = [`update by ${one.person.username}`, `update by ${other.person.username}`];
+  for (const party of [one, other])
+    await party.until(() => updates.every((update) => actions(party).includes(update)));
+  await exchange(one, other, conversation);
+  expect([...one.of("error"), ...other.of("error")]).toEqual([]);
+});
+
+for (const isAccepted of [true, false])
+  test(`a kill while a commit ${isAccepted ? "was" : "was not"} accepted, unheard of, loses nothing`, async () => {
+    const { later, alice, bob, conversation } = await dayLater();
+    await using _ = later;
+    await using one = alice;
+    await using other = bob;
+    let isArmed = true;
+    const arrived = new Promise<void>((resolve) => {
+      void watchAppends(later, async (append) => {
+        if (!isArmed) return append();
+        isArmed = false;
+        one.link.hold("to client");
+        try {
+          if (isAccepted) return await append();
+          throw new Error("the disk is full");
+        } finally {
+          resolve();
+        }
+      }).then(() => one.login().catch(() => undefined));
+    });
+    await arrived;
+    await using killed = one.kill();
+    await killed.login();
+    expect(actions(killed)).toEqual([`update by ${one.person.username}`]);
+    await other.login();
+    await exchange(killed, other, conversation);
+    expect([...killed.of("error"), ...other.of("error")]).toEqual([]);
+  });
+
+test("a device commits a fresh path after a thousand messages of its own", async () => {
+  const { alice, bob, conversation } = await conversationOf("thousand");
+  await using one = alice;
+  await using other = bob;
+  const sending: Promise<unknown>[] = [];
+  for (let i = 0; i < 1_100; i++) sending.push(one.client.send(conversation, `message ${i}`));
+  await Promise.all(sending);
+  await other.until(() => other.texts.length === 1_101);
+  expect(actions(other)).toEqual([`create by ${one.person.username}`, `update by ${one.person.username}`]);
+  await exchange(one, other, conversation);
+}, 30_000);

@@ -1,8 +1,8 @@
-import type { Socket } from "bun";
+import type { Socket, TCPSocketListener } from "bun";
 import { SendQueue } from "../../src/wire/sendQueue.ts";
 
 interface End {
-  socket: Socket | undefined;
+  socket: Socket<Pair> | Socket | undefined;
   readonly queue: SendQueue;
   held: boolean;
 }
@@ -14,7 +14,7 @@ interface Pair {
 
 /** A cable between clients and a server that a test can hold or cut. What it held is delivered on release. */
 export class TestLink {
-  readonly #listener: ReturnType<typeof Bun.listen<Pair>>;
+  readonly #listener: TCPSocketListener<Pair>;
   readonly #pairs = new Set<Pair>();
   #held: "to client" | "to server" | undefined;
   /** Every byte that went through, both directions. */

@@ -1,3 +1,4 @@
+import { setDefaultTimeout } from "bun:test";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +7,9 @@ import { type Client, type ClientEvent, type ClientOptions, openClient } from ".
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import type { Person, TestServer } from "../server/testServer.ts";
 import { TestLink } from "./testLink.ts";
+
+// Several clients and a server with real keys, on a machine that others use too.
+setDefaultTimeout(60_000);
 
 type EventOf<T extends ClientEvent["event"]> = Extract<ClientEvent, { event: T }>;
 

@@ -7,7 +7,7 @@ import { encodeUtf8 } from "../../src/base/bytes.ts";
 import { Vault } from "../../src/client/vault.ts";
 import { crypto, type PrivateKey } from "../../src/crypto/crypto.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
-import { codeOf } from "../pki/codeOf.ts";
+import { codeOf } from "./codeOf.ts";
 
 let folder: string;
 let file: string;
@@ -95,12 +95,14 @@ test("open() refuses a vault that another process holds", async () => {
     console.log("open");
     setInterval(() => {}, 1000);`;
   const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe" });
-  const reader = child.stdout.getReader();
-  await reader.read();
-  expect(codeOf(open)).toBe("VAULT_IN_USE");
-  // The lock dies with the process, however that ends.
-  child.kill("SIGKILL");
-  await child.exited;
+  try {
+    await child.stdout.getReader().read();
+    expect(codeOf(open)).toBe("VAULT_IN_USE");
+  } finally {
+    child.kill("SIGKILL");
+    await child.exited;
+  }
+  // The lock died with the process, however that ended.
   expect(codeOf(open)).toBe("VAULT_WRONG_KEY");
 });
 
@@ -111,7 +113,10 @@ test("open() refuses the private key of somebody else", async () => {
 });
 
 test("open() refuses a file that is no vault", () => {
-  writeFileSync(file, "these are not the bytes of a database, but there are more than enough of them".repeat(20));
+  writeFileSync(
+    file,
+    "these are not the bytes of a database, but there are more than enough of them".repeat(20),
+  );
   expect(codeOf(open)).toBe("VAULT_UNUSABLE");
   rmSync(file);
   const database = new Database(file, { create: true });

@@ -1,4 +1,4 @@
-import { type Hex, encodeHex } from "../base/hex.ts";
+import { encodeHex, type Hex } from "../base/hex.ts";
 import { leafHash, parseEntry } from "../log/entry.ts";
 import { appendLeaf, emptyFrontier, rootOf } from "../log/merkle.ts";
 import { maxEntriesPerAnswer, type WireCheckpoint } from "../wire/sessionMessages.ts";
@@ -20,7 +20,12 @@ export async function servedPrefix(
   for (;;) {
     const from = frontier.size;
     const limit = Math.min(maxEntriesPerAnswer, Math.max(1, size - from));
-    const { entries, checkpoint } = await connection.request({ type: "fetch_entries", conversation, from, limit });
+    const { entries, checkpoint } = await connection.request({
+      type: "fetch_entries",
+      conversation,
+      from,
+      limit,
+    });
     for (const { at, line } of entries) frontier = appendLeaf(frontier, leafHash(parseEntry(line), at));
     if (frontier.size >= size) return { root: encodeHex(rootOf(frontier)), checkpoint };
     if (entries.length === 0) return { root: undefined, checkpoint };

@@ -1,0 +1,191 @@
+import { visible } from "../base/visible.ts";
+import { ClientError } from "./clientError.ts";
+import type { OnEvent } from "./clientEvents.ts";
+import { Connection, type Push } from "./connection.ts";
+import type { Self } from "./devices.ts";
+import { type Directory, primaryServerName } from "./directory.ts";
+import type { KeyPackages } from "./keyPackages.ts";
+import type { Revocations } from "./revocations.ts";
+
+/** How far the server's clock may be from the own one before it is told. */
+const clockWarningMs = 2 * 60 * 1000;
+
+export interface SessionOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly self: Self;
+  readonly directory: Directory;
+  readonly revocations: Revocations;
+  readonly keyPackages: KeyPackages;
+  readonly random: (length: number) => Uint8Array;
+  readonly now: () => number;
+  readonly onEvent: OnEvent;
+}
+
+/** Who uses the session. */
+export interface SessionUser {
+  /** Logged in: time to catch up. */
+  entered(connection: Connection): Promise<void>;
+  pushed(push: Exclude<Push, { type: "crl" }>): void;
+  /** There is a newer CRL. */
+  revocationsChanged(): void;
+  left(reason: ClientError): void;
+}
+
+export type EntryRequest =
+  | {
+      readonly type: "register";
+      readonly email: string;
+      readonly username: string;
+      readonly password: string;
+    }
+  | { readonly type: "login"; readonly email: string; readonly password: string };
+
+/** At most one connection to the server, from dialling to its end, and what it takes to be on it: account, key packages, CRL. */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #user: SessionUser;
+  #connection: Connection | undefined;
+  #isAuthenticated = false;
+  #isClosed = false;
+  #publishing: Promise<void> = Promise.resolve();
+
+  constructor(options: SessionOptions, user: SessionUser) {
+    this.#options = options;
+    this.#user = user;
+  }
+
+  /** The connection once the account is known. */
+  get connection(): Connection | undefined {
+    return this.#isAuthenticated ? this.#connection : undefined;
+  }
+
+  /** @throws {ClientError} `NOT_CONNECTED` */
+  require(): Connection {
+    const { connection } = this;
+    if (connection === undefined)
+      throw new ClientError("NOT_CONNECTED", "there is no connection to the server");
+    return connection;
+  }
+
+  /** @throws {ClientError} as `Connection.open` */
+  async connect(): Promise<void> {
+    const { host, port, self, random, directory, onEvent } = this.#options;
+    if (this.#connection?.isOpen) return;
+    const connection = await Connection.open({
+      host,
+      port,
+      chain: self.chain,
+      key: self.key,
+      random,
+      verifyServer: (serverChain) => directory.verifyServer(serverChain, host),
+      onStep: (step) => onEvent({ event: "progress", step }),
+      onPush: (push) => this.#take(push),
+      onClose: (reason) => this.#ended(reason),
+    });
+    if (this.#isClosed) {
+      connection.close(new ClientError("CONNECTION_LOST", "closed"));
+      return;
+    }
+    this.#connection = connection;
+    const { fingerprint } = connection.server.certificate;
+    onEvent({ event: "connected", server: primaryServerName(connection.server), fingerprint });
+  }
+
+  /** Registers or logs in, fills up the key packages, and lets the user catch up. */
+  async enter(request: EntryRequest): Promise<void> {
+    const { self, now, onEvent, revocations, keyPackages } = this.#options;
+    const connection = this.#connection;
+    if (connection === undefined) throw new ClientError("NOT_CONNECTED", "connect first");
+    const answer =
+      request.type === "register" ? await connection.request(request) : await connection.request(request);
+    const { username, email } = self;
+    if (answer.username !== username || answer.email !== email)
+      throw new ClientError("SERVER_MISBEHAVED", `the server logged in ${visible(answer.username)} instead`);
+    this.#isAuthenticated = true;
+    onEvent({ event: "authenticated", username, email, registered: request.type === "register" });
+    this.#compareClocks(answer.time - now());
+    revocations.warnIfStale(now());
+    await keyPackages.topUp(connection, {
+      oneTime: answer.one_time_key_packages,
+      lastResort: answer.last_resort_key_package,
+    });
+    await this.#user.entered(connection);
+  }
+
+  /** A key package was used: another takes its place on the server. */
+  topUp(): void {
+    this.#publishing = this.#publishing
+      .then(async () => {
+        const connection = this.require();
+        const count = await connection.request({
+          type: "publish_key_packages",
+          packages: [],
+          last_resort: null,
+        });
+        const waiting = { oneTime: count.one_time, lastResort: count.last_resort };
+        await this.#options.keyPackages.topUp(connection, waiting);
+      })
+      // The next login makes up for it.
+      .catch(() => undefined);
+  }
+
+  /** Resolves when nothing is being published any more. */
+  published(): Promise<void> {
+    return this.#publishing;
+  }
+
+  /** Ends the connection, if there is one, and tells that it is closed. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const reason = new ClientError("CONNECTION_LOST", "closed");
+    if (this.#connection?.isOpen) this.#connection.close(reason);
+    else this.#options.onEvent({ event: "closed", code: "QUIT", message: "closed" });
+  }
+
+  #compareClocks(differenceMs: number): void {
+    if (Math.abs(differenceMs) <= clockWarningMs) return;
+    const seconds = Math.round(Math.abs(differenceMs) / 1000);
+    const message = `the server's clock is ${seconds} s ${differenceMs > 0 ? "ahead of" : "behind"} this one; beyond 300 s nothing is accepted`;
+    this.#options.onEvent({ event: "warning", code: "CLOCK", message });
+  }
+
+  #take(push: Push): void {
+    if (this.#isClosed) return;
+    if (push.type !== "crl") {
+      this.#user.pushed(push);
+      return;
+    }
+    try {
+      if (this.#options.revocations.take(push.crl)) this.#judgeAgain();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : "";
+      const message = `the server's list of revoked certificates was refused: ${why}`;
+      this.#options.onEvent({ event: "warning", code: "STALE_CRL", message });
+    }
+  }
+
+  /** A newer CRL: the server has to stand up to it, then the members. */
+  #judgeAgain(): void {
+    const { directory, host } = this.#options;
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    try {
+      directory.verifyServer(connection.serverChain, host);
+    } catch (cause) {
+      const message = `the server's certificate is refused: ${cause instanceof Error ? cause.message : ""}`;
+      connection.close(new ClientError("SERVER_CERTIFICATE", message, { cause }));
+      return;
+    }
+    this.#user.revocationsChanged();
+  }
+
+  #ended(reason: ClientError): void {
+    this.#connection = undefined;
+    this.#isAuthenticated = false;
+    if (!this.#isClosed) this.#user.left(reason);
+    const code = this.#isClosed ? "QUIT" : reason.code;
+    this.#options.onEvent({ event: "closed", code, message: reason.message });
+  }
+}
