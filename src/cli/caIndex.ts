@@ -2,56 +2,119 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
-  rmSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import {
   formatJson,
   hex,
   integer,
+  list,
+  literal,
   nullable,
   object,
   oneOf,
   parseJson,
+  type Schema,
   SchemaError,
   type SchemaType,
+  tagged,
   text,
 } from "../base/schema.ts";
-import { CliError, exitCodes, usageError } from "./cliError.ts";
+import { syncFolder } from "../client/atomicFile.ts";
+import { isReason } from "../pki/crl.ts";
+import type { RevocationReason } from "../pki/pkiError.ts";
+import { usageError } from "./cliError.ts";
+import { withFileLock } from "./fileLock.ts";
 
-/** One certificate that the CA has issued, one JSON line in `ca_index.jsonl`. */
-const recordSchema = object({
+const reason: Schema<RevocationReason> = {
+  read(value, path) {
+    const name = text({ max: 32 }).read(value, path);
+    if (!isReason(name)) throw new SchemaError("WRONG_FIELD", `${path} must be a reason of RFC 5280`);
+    return name;
+  },
+  write: (value) => value,
+};
+
+/** A certificate: of kind `ca` the authority's own (the first line), else one that it has issued. */
+const certificateRecord = object({
+  type: literal("certificate"),
   serial: text({ min: 2, max: 40, pattern: /^(?:[0-9a-f]{2})+$/ }),
   fingerprint: hex(32),
-  kind: oneOf(["ca", "user", "server"]),
-  name: text({ min: 1, max: 256 }),
+  kind: oneOf(["ca", "intermediate", "user", "server"]),
+  name: text({ min: 1, max: 1024 }),
   email: text({ max: 254 }),
+  /** A server's DNS names and addresses. */
+  hosts: list(text({ min: 1, max: 253 }), 4096),
   /** SHA-256 of the SubjectPublicKeyInfo. */
   key: hex(32),
   not_before: integer(),
   not_after: integer(),
   issued_at: integer(),
-  revoked: nullable(object({ at: integer(), reason: text({ max: 64 }) })),
+  revoked: nullable(object({ at: integer(), reason })),
 });
-export type IssuedRecord = SchemaType<typeof recordSchema>;
 
-const lockWaitMs = 10_000;
+/** A revocation list that was signed. */
+const crlRecord = object({
+  type: literal("crl"),
+  number: integer(1),
+  this_update: integer(),
+  next_update: integer(),
+  entries: integer(),
+});
 
-/** @returns where the index of the CA with this key file is */
-export function caIndexFile(caKeyFile: string): string {
-  return join(dirname(caKeyFile), "ca_index.jsonl");
+const recordSchema = tagged("type", { certificate: certificateRecord, crl: crlRecord });
+export type IssuedRecord = SchemaType<typeof certificateRecord>;
+export type CrlRecord = SchemaType<typeof crlRecord>;
+export type IndexRecord = SchemaType<typeof recordSchema>;
+
+/** What one authority has signed, oldest first: one canonical JSON object a line. */
+export interface CaIndex {
+  readonly file: string;
+  readonly records: readonly IndexRecord[];
+  readonly certificates: readonly IssuedRecord[];
+  readonly crls: readonly CrlRecord[];
 }
 
-/** @throws {CliError} exit code 2, naming the line that is broken */
-export function readCaIndex(file: string): readonly IssuedRecord[] {
-  if (!existsSync(file)) return [];
-  const lines = readFileSync(file, "utf8").split("\n");
+/** An index that nobody else changes meanwhile. */
+export interface LockedCaIndex extends CaIndex {
+  /**
+   * Stores these records in place of all that were there. Written whole beside the old file, synced, renamed over it, and
+   * the folder synced: a crash leaves the old index or the new one, and after the return it is the new one.
+   */
+  write(records: readonly IndexRecord[]): void;
+}
+
+/** @returns an index without records when there is no file. @throws {CliError} exit code 2, naming the broken line */
+export function readCaIndex(file: string): CaIndex {
+  const records = existsSync(file) ? parseIndex(readFileSync(file, "utf8"), file) : [];
+  return {
+    file,
+    records,
+    certificates: records.filter((record) => record.type === "certificate"),
+    crls: records.filter((record) => record.type === "crl"),
+  };
+}
+
+/** Runs `change` on the index as it is now, while no other process changes it. */
+export async function withCaIndex<T>(
+  file: string,
+  change: (index: LockedCaIndex) => T | Promise<T>,
+): Promise<T> {
+  mkdirSync(dirname(file), { recursive: true });
+  return await withFileLock(`${file.replace(/\.jsonl$/, "")}.lock`, () =>
+    change({ ...readCaIndex(file), write: (records) => writeIndex(file, records) }),
+  );
+}
+
+function parseIndex(content: string, file: string): readonly IndexRecord[] {
+  const lines = content.split("\n");
   if (lines.pop() !== "") throw usageError(`${file} does not end with a line end; restore it from a backup`);
-  return lines.map((line, index) => {
+  const records = lines.map((line, index) => {
     try {
       return parseJson(recordSchema, line);
     } catch (cause) {
@@ -59,65 +122,32 @@ export function readCaIndex(file: string): readonly IssuedRecord[] {
       throw usageError(`${file}, line ${index + 1}: ${cause.message}; restore it from a backup`, cause);
     }
   });
+  demandUniqueSerials(records, file);
+  return records;
 }
 
-/**
- * Runs `change` while no other process changes this index, and stores what it returns: written whole beside the old
- * one, synced, then renamed over it, so a crash leaves the old index or the new one.
- */
-export async function updateCaIndex(
-  file: string,
-  change: (records: readonly IssuedRecord[]) => Promise<readonly IssuedRecord[]>,
-): Promise<void> {
-  const lock = `${file}.lock`;
-  await acquire(lock);
+function writeIndex(file: string, records: readonly IndexRecord[]): void {
+  demandUniqueSerials(records, file);
+  // One name is enough: only the holder of the lock writes it, and what a crash leaves there is overwritten.
+  const temporary = `${file}.tmp`;
+  const descriptor = openSync(temporary, "w", 0o644);
   try {
-    const records = await change(readCaIndex(file));
-    const temporary = `${file}.tmp`;
-    const descriptor = openSync(temporary, "w", 0o644);
-    try {
-      writeFileSync(descriptor, records.map((record) => `${formatJson(recordSchema, record)}\n`).join(""));
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    renameSync(temporary, file);
+    writeFileSync(descriptor, records.map((record) => `${formatJson(recordSchema, record)}\n`).join(""));
+    fsyncSync(descriptor);
   } finally {
-    rmSync(lock, { force: true });
+    closeSync(descriptor);
   }
+  renameSync(temporary, file);
+  syncFolder(dirname(file));
 }
 
-async function acquire(lock: string): Promise<void> {
-  const deadline = Date.now() + lockWaitMs;
-  for (;;) {
-    try {
-      writeFileSync(lock, `${process.pid}\n`, { flag: "wx", mode: 0o644 });
-      return;
-    } catch (cause) {
-      if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST"))
-        throw usageError(
-          `can't write ${lock}: ${cause instanceof Error ? cause.message : String(cause)}`,
-          cause,
-        );
-    }
-    if (isAbandoned(lock)) rmSync(lock, { force: true });
-    else if (Date.now() > deadline)
-      throw new CliError(
-        exitCodes.refused,
-        `another securechat is using this CA; if none runs, remove ${lock}`,
-      );
-    else await Bun.sleep(20);
-  }
-}
-
-/** The process that made the lock is gone. */
-function isAbandoned(lock: string): boolean {
-  try {
-    const owner = Number(readFileSync(lock, "utf8"));
-    if (!Number.isSafeInteger(owner) || owner <= 0) return false;
-    process.kill(owner, 0);
-    return false;
-  } catch (cause) {
-    return cause instanceof Error && "code" in cause && cause.code === "ESRCH";
+/** An issuer and a serial number name one certificate (RFC 5280 §4.1.2.2); revocation rests on it. */
+function demandUniqueSerials(records: readonly IndexRecord[], file: string): void {
+  const seen = new Set<string>();
+  for (const record of records) {
+    if (record.type !== "certificate") continue;
+    if (seen.has(record.serial))
+      throw usageError(`${file}: serial ${record.serial} twice; restore it from a backup`);
+    seen.add(record.serial);
   }
 }

@@ -53,6 +53,8 @@ export class ChildProcess {
   readonly #child: Subprocess<"pipe", "pipe", "pipe">;
   readonly #lines: string[] = [];
   readonly #name: string;
+  /** Its exit code, once all that it printed has been read. */
+  readonly #exited: Promise<number>;
   #wake: () => void = () => {};
   #ended = false;
 
@@ -66,16 +68,16 @@ export class ChildProcess {
       stdout: "pipe",
       stderr: "pipe",
     });
-    void this.#collect(this.#child.stdout);
-    void this.#collect(this.#child.stderr);
-    void this.#child.exited.then(() => {
+    const read = [this.#collect(this.#child.stdout), this.#collect(this.#child.stderr)];
+    this.#exited = Promise.all(read).then(() => this.#child.exited);
+    void this.#exited.then(() => {
       this.#ended = true;
       this.#wake();
     });
   }
 
   get exited(): Promise<number> {
-    return this.#child.exited;
+    return this.#exited;
   }
 
   get output(): string {

@@ -22,6 +22,8 @@ export interface CommandSpec {
 /** What stood on the command line, as text: nothing is coerced to a number on the way. */
 export interface Arguments {
   readonly positionals: readonly string[];
+  /** Names of the flags that were given. */
+  readonly flags: readonly string[];
   /** The value of a flag, `undefined` when it is absent. */
   text(name: string): string | undefined;
   all(name: string): readonly string[];
@@ -67,10 +69,23 @@ export function parseArguments(argv: readonly string[], command: string, flags: 
   }
   return {
     positionals,
+    flags: [...values.keys()],
     text: (name) => values.get(name)?.[0],
     all: (name) => values.get(name) ?? [],
     has: (name) => values.has(name),
   };
+}
+
+/**
+ * Of a command that does several things, each with flags of its own: demands that the others were not given.
+ *
+ * @param what the thing, as it stands on the command line: `ca crl`
+ * @throws {CliError} exit code 2
+ */
+export function demandFlagsOf(what: string, allowed: readonly string[], args: Arguments): void {
+  const global = ["crypto", "version"];
+  const other = args.flags.find((flag) => !allowed.includes(flag) && !global.includes(flag));
+  if (other !== undefined) throw usageError(`--${other} has no meaning with "${what}"`);
 }
 
 /** @throws {CliError} exit code 2 unless the flag is absent or a decimal integer in `min … max` */
@@ -87,4 +102,28 @@ export function integerFlag(
       `option --${name} must be a whole number from ${limits.min} to ${limits.max}, not "${text}"`,
     );
   return value;
+}
+
+/**
+ * A moment in the form of RFC 3339 with a zone (`2026-11-15T12:00:00Z`, `2026-11-15T13:00:00+01:00`), or a day in UTC
+ * (`2026-11-15`).
+ *
+ * @returns ms since the epoch, whole seconds; `undefined` when the flag is absent
+ * @throws {CliError} exit code 2
+ */
+export function timeFlag(args: Arguments, name: string): number | undefined {
+  const text = args.text(name);
+  if (text === undefined) return undefined;
+  const match =
+    /^(\d{4}-\d{2}-\d{2})(?:T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d))?$/.exec(
+      text,
+    );
+  const day = Date.parse(`${match?.[1]}T00:00:00Z`);
+  // Date.parse() takes 31 February for a day in March.
+  const exists = Number.isFinite(day) && new Date(day).toISOString().slice(0, 10) === match?.[1];
+  if (!exists)
+    throw usageError(
+      `option --${name} must be a time like 2026-11-15T12:00:00Z or a day like 2026-11-15, not "${text}"`,
+    );
+  return Date.parse(text);
 }

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
 import { decodePrivateKey, keyMatchesCertificate } from "../pki/keyFile.ts";
@@ -7,6 +8,7 @@ import { usageError } from "./cliError.ts";
 import type { Arguments } from "./commandLine.ts";
 import { readText } from "./files.ts";
 import { readSecret } from "./secrets.ts";
+import { printWarning } from "./warning.ts";
 
 /**
  * Reads a PEM file with at least one certificate.
@@ -29,7 +31,7 @@ export function readCertificates(
 }
 
 /**
- * Reads a private key; an encrypted one asks for its passphrase.
+ * Reads a private key; an encrypted one asks for its passphrase. Warns when others on this machine can read the file.
  *
  * @throws {CliError} exit code 2: not there, not a key, wrong passphrase
  */
@@ -39,9 +41,23 @@ export async function readPrivateKey(
   args: Arguments,
   hint = "",
 ): Promise<PrivateKey> {
+  return (await readKeyFile(file, what, args, hint)).key;
+}
+
+export interface KeyFile {
+  readonly key: PrivateKey;
+  /** The file as it was read. */
+  readonly pem: string;
+  /** What it is encrypted with; `undefined`: nothing. */
+  readonly passphrase: string | undefined;
+}
+
+/** As `readPrivateKey`, with what is needed to write the file again. */
+export async function readKeyFile(file: string, what: string, args: Arguments, hint = ""): Promise<KeyFile> {
   const pem = readText(file, what, hint);
+  warnIfExposed(file);
   try {
-    return await decodePrivateKey(pem);
+    return { key: await decodePrivateKey(pem), pem, passphrase: undefined };
   } catch (error) {
     if (!(error instanceof PkiError)) throw error;
     if (error.code !== "PASSPHRASE_REQUIRED") throw usageError(`${what} ${file}: ${error.message}`, error);
@@ -53,11 +69,23 @@ export async function readPrivateKey(
     prompt: `Passphrase for ${file}`,
   });
   try {
-    return await decodePrivateKey(pem, passphrase);
+    return { key: await decodePrivateKey(pem, passphrase), pem, passphrase };
   } catch (error) {
     if (!(error instanceof PkiError)) throw error;
     throw usageError(`${what} ${file}: ${error.message}`, error);
   }
+}
+
+/**
+ * A warning and no refusal: secrets that a container platform mounts are often readable to all in there, and whoever
+ * can't change that would only copy the key. Windows has no such modes.
+ */
+function warnIfExposed(file: string): void {
+  const mode = statSync(file).mode & 0o777;
+  if (process.platform === "win32" || (mode & 0o077) === 0) return;
+  printWarning(
+    `private key ${file} is open to other users of this machine (mode ${mode.toString(8).padStart(4, "0")}); run "chmod 600 ${file}"`,
+  );
 }
 
 export interface Credential {

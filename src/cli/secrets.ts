@@ -6,11 +6,16 @@ import { promptSecret } from "./prompt.ts";
 /** Longest password or passphrase, in UTF-8 bytes. */
 const maxSecretBytes = 1024;
 
-interface SecretSource {
-  readonly args: Arguments;
+interface SecretPlace {
   /** Name of the flag that names a file; its first line is the secret. */
   readonly flag: string;
   readonly variable: string;
+}
+
+interface SecretSource extends SecretPlace {
+  readonly args: Arguments;
+  /** Where to look next. */
+  readonly otherwise?: SecretPlace;
   /** Asked on a terminal, without echo. */
   readonly prompt: string;
   readonly confirm?: boolean;
@@ -23,11 +28,13 @@ interface SecretSource {
  * @throws {CliError} exit code 2 when there is none and nobody to ask
  */
 export async function readSecret(source: SecretSource): Promise<string> {
-  const { args, flag, variable, prompt } = source;
-  const file = args.text(flag);
-  if (file !== undefined) return checkSecret(firstLine(file), `file ${file}`);
-  const value = process.env[variable];
-  if (value !== undefined && value !== "") return checkSecret(value, variable);
+  const { args, flag, variable, otherwise, prompt } = source;
+  for (const place of [source, ...(otherwise === undefined ? [] : [otherwise])]) {
+    const file = args.text(place.flag);
+    if (file !== undefined) return checkSecret(firstLine(file), `file ${file}`);
+    const value = process.env[place.variable];
+    if (value !== undefined && value !== "") return checkSecret(value, place.variable);
+  }
   if (!process.stdin.isTTY)
     throw usageError(
       `a secret is needed: set ${variable}, or use --${flag} FILE, or run on a terminal to be asked`,

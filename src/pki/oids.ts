@@ -32,6 +32,7 @@ export const oids = {
   // X.520, RFC 2985
   commonName: "2.5.4.3",
   emailAddress: "1.2.840.113549.1.9.1",
+  extensionRequest: "1.2.840.113549.1.9.14",
   // RFC 4055, RFC 5758, RFC 8410
   sha256WithRSAEncryption: "1.2.840.113549.1.1.11",
   sha384WithRSAEncryption: "1.2.840.113549.1.1.12",

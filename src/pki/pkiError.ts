@@ -54,6 +54,8 @@ export type PkiErrorCode =
   | "NOT_A_PERSON"
   | "NOT_A_SERVER"
   | "PROFILE_VIOLATED"
+  | "REQUEST_MALFORMED"
+  | "REQUEST_SIGNATURE_INVALID"
   // revocation
   | "REVOKED"
   | "REVOCATION_UNKNOWN"

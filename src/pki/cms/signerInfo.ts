@@ -1,3 +1,4 @@
+import { equalBytes } from "../../base/bytes.ts";
 import type { Hex } from "../../base/hex.ts";
 import type { Certificate } from "../certificate.ts";
 import { contextConstructed, DerReader, derTags } from "../der.ts";
@@ -89,6 +90,18 @@ export function decodeSignerInfo(element: DerReader, role: Role): UnresolvedSign
   for (const oid of values?.keys() ?? [])
     if (role === "counterSigner" || (oid !== cmsOids.counterSignature && oid !== cmsOids.timeStampToken))
       throw new PkiError("CMS_ATTRIBUTE_UNKNOWN", `CMS: unsigned attribute ${oid} has no place in a ${role}`);
+  const timeStampTokens = readValues(
+    values?.get(cmsOids.timeStampToken),
+    cmsLimits.maxTimeStampTokens,
+    "time-stamp tokens",
+  ).map((value) => value.encoded);
+  // A SET OF is sorted, so equal values stand side by side. Repeating one says nothing, and anybody could do it.
+  const isRepeated = (token: Uint8Array, i: number): boolean => {
+    const before = timeStampTokens[i - 1];
+    return before !== undefined && equalBytes(token, before);
+  };
+  if (timeStampTokens.some(isRepeated))
+    throw new PkiError("CMS_ATTRIBUTE_DUPLICATE", "CMS: the same time-stamp token twice");
   return {
     issuerAndSerial,
     signingTimeMs: signedAttributes.signingTimeMs,
@@ -100,11 +113,7 @@ export function decodeSignerInfo(element: DerReader, role: Role): UnresolvedSign
       cmsLimits.maxCounterSignatures,
       "counter signatures",
     ).map((value) => decodeSignerInfo(value, "counterSigner")),
-    timeStampTokens: readValues(
-      values?.get(cmsOids.timeStampToken),
-      cmsLimits.maxTimeStampTokens,
-      "time-stamp tokens",
-    ).map((value) => value.encoded),
+    timeStampTokens,
   };
 }
 

@@ -208,4 +208,10 @@ describe("decodeSignerInfo()", () => {
     expect(signer.timeStampTokens).toEqual(tokens);
     verifySigner(signer, content);
   });
+
+  test("rejects one time-stamp token twice", () => {
+    const token = encodeSequence(encodeInteger(1));
+    const file = withTokens(signedBy(parties.alice), token, encodeSequence(encodeInteger(2)), token);
+    expectPkiError("CMS_ATTRIBUTE_DUPLICATE", () => decodeSignedData(file));
+  });
 });
