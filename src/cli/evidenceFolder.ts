@@ -1,11 +1,18 @@
-import { createReadStream, existsSync, readdirSync, statSync } from "node:fs";
+import { createReadStream, existsSync, lstatSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { maxCheckpoints } from "../evidence/checkpointsCheck.ts";
 import { maxDisclosureBytes } from "../evidence/disclosure.ts";
 import type { EvidenceFile, EvidenceInput, ReceiptFiles } from "../evidence/evidenceInput.ts";
+import type { ProofFiles } from "../evidence/forkFile.ts";
+import { maxReceipts } from "../evidence/readReceipts.ts";
+import { maxStatementBytes } from "../evidence/receiptStatement.ts";
+import { maxCheckpointLineBytes } from "../log/checkpoint.ts";
 import { usageError } from "./cliError.ts";
 import { readFile } from "./files.ts";
 
 const receiptName = /^receipt(?:-[1-9][0-9]{0,15})?\.json$/;
+/** Of the two files with a receipt's signatures: Ed25519 keys have their own. */
+const signaturesEnding = /(?:\.ed25519)?\.p7s$/;
 const knownNames = new Set([
   "transcript.jsonl",
   "certificates.pem",
@@ -13,14 +20,18 @@ const knownNames = new Set([
   "checkpoints.jsonl",
   "disclosure.json",
 ]);
+const proofNames = ["fork.json", ...["first", "second"].flatMap(proofNamesOf)];
 const readBytes = 1024 * 1024;
+/** Certificates and revocation lists. */
+const maxPemBytes = 8 * 1024 * 1024;
+const maxCheckpointsBytes = (maxCheckpoints + 1) * (maxCheckpointLineBytes + 1);
 /** More files than any client writes: somebody means to keep the verifier busy. */
 const maxFiles = 10_000;
 
 /** What the caller named on the command line. Exactly one of `folder` and `receipt` is there. */
 export interface EvidenceLocation {
   readonly folder?: string;
-  /** A receipt's .json or .p7s; the others are looked for beside it. */
+  /** A receipt's .json, .p7s or .ed25519.p7s; the others are looked for beside it. */
   readonly receipt?: string;
   readonly transcript?: string;
   readonly certificates: readonly string[];
@@ -42,29 +53,55 @@ export function readEvidenceFolder(
     throw usageError(`${folder} holds ${names.length} files, which is no evidence folder`);
   const receipts =
     location.receipt === undefined
-      ? names.filter((name) => receiptName.test(name)).map((name) => readReceipt(join(folder, name)))
-      : [readReceipt(location.receipt.replace(/\.p7s$/, ".json"))];
-  const optional = (name: string) => (names.includes(name) ? read(join(folder, name)) : undefined);
-  const disclosure = optional("disclosure.json");
-  const certificates = optional("certificates.pem");
+      ? names
+          .filter((name) => receiptName.test(name))
+          .sort(newestFirst)
+          .map((name, index) => readReceipt(join(folder, name), index < maxReceipts))
+      : [readReceipt(location.receipt.replace(signaturesEnding, ".json"), true)];
+  const optional = (name: string, maxBytes: number) =>
+    names.includes(name) ? readFound(join(folder, name), maxBytes) : undefined;
+  const disclosure = optional("disclosure.json", maxDisclosureBytes);
+  const certificates = optional("certificates.pem", maxPemBytes);
   return {
-    transcript: streamTranscript(location.transcript ?? join(folder, "transcript.jsonl")),
+    transcript:
+      location.transcript === undefined
+        ? streamTranscript(join(folder, "transcript.jsonl"), refuseIrregular)
+        : streamTranscript(location.transcript),
     certificates: [
       ...(certificates === undefined ? [] : [certificates]),
-      ...location.certificates.map((file) => read(file)),
+      ...location.certificates.map((file) => read(file, maxPemBytes)),
     ],
-    crl: optional("crl.pem"),
-    checkpoints: optional("checkpoints.jsonl"),
-    receipts: receipts.sort((a, b) => newestFirst(a.statement.name, b.statement.name)),
+    crl: optional("crl.pem", maxPemBytes),
+    checkpoints: optional("checkpoints.jsonl", maxCheckpointsBytes),
+    receipts,
     disclosures: [
       ...(disclosure === undefined ? [] : [disclosure]),
-      ...location.disclosures.map((file) => read(file)),
+      ...location.disclosures.map((file) => read(file, maxDisclosureBytes)),
     ],
     strayFiles:
       location.folder === undefined
         ? []
-        : names.filter((name) => !knownNames.has(name) && !receiptName.test(name.replace(/\.p7s$/, ".json"))),
+        : names.filter(
+            (name) => !knownNames.has(name) && !receiptName.test(name.replace(signaturesEnding, ".json")),
+          ),
   };
+}
+
+/** @returns whether the folder is a proof that a server forked a conversation, as `verify A B --out` writes it */
+export function isForkProof(folder: string): boolean {
+  return existsSync(join(folder, "fork.json")) && !existsSync(join(folder, "transcript.jsonl"));
+}
+
+/** @throws {CliError} exit code 2 */
+export function readForkProof(folder: string): ProofFiles {
+  const files = proofNames
+    .filter((name) => existsSync(join(folder, name)))
+    .map((name): [string, Uint8Array] => [name, readFound(join(folder, name), maxStatementBytes).bytes]);
+  return new Map(files);
+}
+
+function proofNamesOf(name: string): string[] {
+  return ["txt", "sig", "json", "p7s", "pem"].map((ending) => `${name}.${ending}`);
 }
 
 /** `receipt.json` is the newest; of the others the larger size is. */
@@ -73,16 +110,39 @@ function newestFirst(a: string, b: string): number {
   return sizeOf(b) - sizeOf(a);
 }
 
-function readReceipt(file: string): ReceiptFiles {
-  const signatures = file.replace(/\.json$/, ".p7s");
-  return { statement: read(file), signedData: existsSync(signatures) ? read(signatures) : undefined };
+/** Those that are too many to be judged are named only. */
+function readReceipt(file: string, isJudged: boolean): ReceiptFiles {
+  if (!isJudged) return { statement: { name: file, bytes: new Uint8Array(0) }, signedData: undefined };
+  const signatures = (ending: string) => {
+    const name = file.replace(/\.json$/, ending);
+    return existsSync(name) ? readFound(name, maxStatementBytes) : undefined;
+  };
+  return {
+    statement: readFound(file, maxStatementBytes),
+    signedData: signatures(".p7s"),
+    ed25519: signatures(".ed25519.p7s"),
+  };
 }
 
-function read(file: string): EvidenceFile {
-  return { name: file, bytes: readFile(file, "evidence", "", maxDisclosureBytes) };
+/** A file that the folder's maker chose the kind of: a link leads out of the folder, a pipe or device never ends. */
+function readFound(file: string, maxBytes: number): EvidenceFile {
+  refuseIrregular(file);
+  return read(file, maxBytes);
 }
 
-function streamTranscript(file: string): EvidenceInput["transcript"] {
+function refuseIrregular(file: string): void {
+  if (existsSync(file) && !lstatSync(file).isFile()) throw usageError(`${file} is no regular file`);
+}
+
+function read(file: string, maxBytes: number): EvidenceFile {
+  return { name: file, bytes: readFile(file, "evidence", "", maxBytes) };
+}
+
+function streamTranscript(
+  file: string,
+  check: (file: string) => void = () => {},
+): EvidenceInput["transcript"] {
   if (!existsSync(file)) throw usageError(`transcript not found: ${file}; name it with --transcript`);
+  check(file);
   return { name: file, chunks: createReadStream(file, { highWaterMark: readBytes }) };
 }

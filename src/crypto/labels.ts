@@ -27,6 +27,8 @@ export const labels = {
   senderExporter: "securechat/2 sender",
   ratchetChain: "chain",
   ratchetMessage: "message",
+  // short code of a log, read aloud (src/evidence): first line of the hashed text
+  comparison: "securechat/2 compare",
   // vault (src/client)
   vaultWrap: "securechat/2 vault wrap",
   vaultValue: "securechat/2 vault value",

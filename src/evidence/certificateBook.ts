@@ -1,4 +1,4 @@
-import { decodeUtf8 } from "../base/bytes.ts";
+import { decodeUtf8, equalBytes } from "../base/bytes.ts";
 import { encodeHex, type Hex } from "../base/hex.ts";
 import type { PublicKey } from "../crypto/crypto.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
@@ -17,38 +17,49 @@ export class CertificateBook {
   readonly #byFingerprint = new Map<Hex, Certificate>();
   readonly #authorities: readonly Certificate[];
   readonly #used = new Set<Hex>();
+  /** The last good judgement of each leaf: it holds as long as the whole chain is valid. */
+  readonly #verified = new Map<Hex, VerifiedCertificate>();
   /** Why a certificate was refused, once each. */
   readonly #refused = new Map<Hex, PkiError>();
 
+  /** @param certificates from `certificates.pem` and from the receipts, each once */
   constructor(certificates: readonly Certificate[], anchors: readonly Certificate[]) {
     this.#anchors = anchors;
     for (const certificate of certificates) this.#byFingerprint.set(certificate.fingerprint, certificate);
-    this.#authorities = certificates.filter(isAuthority);
+    this.#authorities = [...this.#byFingerprint.values()].filter(isAuthority);
   }
 
   get refused(): ReadonlyMap<Hex, PkiError> {
     return this.#refused;
   }
 
+  /** Anchors, and authorities that stand on a path that was found good. */
+  get trustedAuthorities(): readonly Certificate[] {
+    const onPaths = [...this.#verified.values()].flatMap(({ chain }) => chain.slice(1));
+    const each = new Map(
+      [...this.#anchors, ...onPaths].map((authority) => [authority.fingerprint, authority]),
+    );
+    return [...each.values()];
+  }
+
   find(fingerprint: Hex): Certificate | undefined {
     return this.#byFingerprint.get(fingerprint);
   }
 
-  /** Takes in what a receipt carries beside `certificates.pem`. */
-  add(certificates: readonly Certificate[]): void {
-    for (const certificate of certificates)
-      if (!this.#byFingerprint.has(certificate.fingerprint)) {
-        this.#byFingerprint.set(certificate.fingerprint, certificate);
-        this.#used.add(certificate.fingerprint);
-      }
+  /** @returns the path of a certificate that was judged good at some time */
+  verified(fingerprint: Hex): VerifiedCertificate | undefined {
+    return this.#verified.get(fingerprint);
   }
 
   /**
    * Judges a signer's certificate at a time, without CRLs: those are a matter of the verdict.
    *
-   * @throws {PkiError}
+   * @throws {PkiError} `CMS_CERTIFICATE_MISSING` when it is not here, and what `verifyPath` throws
    */
   certificateAt(fingerprint: Hex, atMs: number): VerifiedCertificate {
+    const known = this.#verified.get(fingerprint);
+    // Both ends are inclusive and whole seconds (RFC 5280 §4.1.2.5).
+    if (known !== undefined && atMs >= known.validFromMs && atMs < known.validUntilMs + 1000) return known;
     const leaf = this.#byFingerprint.get(fingerprint);
     if (leaf === undefined)
       throw new PkiError("CMS_CERTIFICATE_MISSING", `certificate ${fingerprint} is not in certificates.pem`);
@@ -62,18 +73,19 @@ export class CertificateBook {
         purpose: "evidence",
         atMs,
       });
+      this.#verified.set(fingerprint, verified);
       for (const certificate of verified.chain) this.#used.add(certificate.fingerprint);
       return verified;
     } catch (error) {
-      if (error instanceof PkiError) this.#refused.set(fingerprint, error);
+      if (error instanceof PkiError && !this.#refused.has(fingerprint)) this.#refused.set(fingerprint, error);
       throw error;
     }
   }
 
   /**
-   * Certificates that no check has looked at: in an honest folder there are none, and a changed byte in one would go
-   * unnoticed. The CA's own certificate may stand there in another edition than the verifier's: same key, and its
-   * signature over itself is good.
+   * Certificates that no check has looked at: where everything was read there are none in an honest folder, and a changed
+   * byte in one would go unnoticed. The CA's own certificate may stand there in another edition than the verifier's: same
+   * key, and its signature over itself is good.
    */
   unused(): readonly Certificate[] {
     return [...this.#byFingerprint.values()].filter(
@@ -81,11 +93,21 @@ export class CertificateBook {
     );
   }
 
+  /** @returns whether an anchor or an authority in here, whoever that is, has signed it */
+  isSignedByKnownAuthority(certificate: Certificate): boolean {
+    return [...this.#anchors, ...this.#authorities].some(
+      (authority) =>
+        equalBytes(authority.subject, certificate.issuer) && isSignedBy(certificate, authority.publicKey),
+    );
+  }
+
   #isEditionOfAnchor(certificate: Certificate): boolean {
     return this.#anchors.some(
       (anchor) =>
         anchor.fingerprint === certificate.fingerprint ||
-        (isAuthority(certificate) && isSignedBy(certificate, anchor.publicKey)),
+        (isAuthority(certificate) &&
+          equalBytes(anchor.publicKey.spki, certificate.publicKey.spki) &&
+          isSignedBy(certificate, anchor.publicKey)),
     );
   }
 }
@@ -106,7 +128,6 @@ export function isAuthority(certificate: Certificate): boolean {
  */
 export function readCertificatesFile(file: EvidenceFile, findings: Findings): readonly Certificate[] {
   const certificates: Certificate[] = [];
-  const seen = new Map<string, Certificate>();
   try {
     const text = decodeUtf8(file.bytes) ?? "";
     const blocks = parsePem(text, "CERTIFICATE");
@@ -124,17 +145,38 @@ export function readCertificatesFile(file: EvidenceFile, findings: Findings): re
     if (!(error instanceof PkiError)) throw error;
     findings.error("CERTIFICATES_MALFORMED", file.name, "", error.message);
   }
-  for (const certificate of certificates) {
-    // ECDSA signatures have a twin: the same certificate under a second fingerprint would be a second signer.
-    const key = `${encodeHex(certificate.issuer)}/${certificate.serial}`;
-    if (seen.has(key))
-      findings.error(
-        "CERTIFICATES_MALFORMED",
-        file.name,
-        `certificate ${certificate.fingerprint}`,
-        `two certificates have the issuer and serial number of ${certificate.subjectText}`,
-      );
-    seen.set(key, certificate);
-  }
   return certificates;
+}
+
+/**
+ * ECDSA signatures have a twin, which anybody can compute: the same certificate under a second fingerprint would be a second
+ * signer.
+ *
+ * @returns each certificate once, by fingerprint
+ */
+export function joinCertificates(
+  files: readonly { readonly name: string; readonly certificates: readonly Certificate[] }[],
+  findings: Findings,
+): readonly Certificate[] {
+  const byFingerprint = new Map<Hex, Certificate>();
+  const byIssuerAndSerial = new Map<string, Certificate>();
+  for (const { name, certificates } of files) {
+    const inThisFile = new Set<Hex>();
+    for (const certificate of certificates) {
+      const key = `${encodeHex(certificate.issuer)}/${certificate.serial}`;
+      const other = byIssuerAndSerial.get(key);
+      const isTwin = other !== undefined && other.fingerprint !== certificate.fingerprint;
+      if (isTwin || inThisFile.has(certificate.fingerprint))
+        findings.error(
+          "CERTIFICATES_MALFORMED",
+          name,
+          `certificate ${certificate.fingerprint}`,
+          `two certificates have the issuer and serial number of ${certificate.subjectText}`,
+        );
+      inThisFile.add(certificate.fingerprint);
+      byIssuerAndSerial.set(key, other ?? certificate);
+      byFingerprint.set(certificate.fingerprint, certificate);
+    }
+  }
+  return [...byFingerprint.values()];
 }

@@ -9,6 +9,8 @@ export class EvidenceError extends CodedError<
   | "DISCLOSURE_NOT_A_MESSAGE"
   | "DISCLOSURE_MISMATCH"
   | "SIGNER_UNKNOWN"
+  | "SIGNATURE_MISPLACED"
+  | "PROOF_REFUSED"
 > {
   override readonly name = "EvidenceError";
 }

@@ -10,8 +10,10 @@ export interface EvidenceFile {
 
 export interface ReceiptFiles {
   readonly statement: EvidenceFile;
-  /** Absent when the folder has none. */
+  /** `receipt.p7s`, signers with p256 and RSA keys. Absent when the folder has none. */
   readonly signedData: EvidenceFile | undefined;
+  /** `receipt.ed25519.p7s`, signers with Ed25519 keys. */
+  readonly ed25519?: EvidenceFile | undefined;
 }
 
 /** Everything that a verifier was handed. All of it may be forged, but for what the verifier brings: anchors and CRLs. */

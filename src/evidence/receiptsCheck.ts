@@ -1,49 +1,65 @@
 import { equalBytes } from "../base/bytes.ts";
-import { servesAs } from "../log/memberIdentity.ts";
-import { decodeSignedData, type SignedData, type Signer } from "../pki/cms/signedData.ts";
+import type { Signer } from "../pki/cms/signedData.ts";
+import { signatureFileOf } from "../pki/cms/splitSignedData.ts";
 import { uncoveredParts } from "../pki/cms/uncoveredParts.ts";
 import { verifySigner } from "../pki/cms/verifySigner.ts";
 import { PkiError } from "../pki/pkiError.ts";
-import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { EvidenceContext } from "./evidenceContext.ts";
 import { EvidenceError } from "./evidenceError.ts";
-import type { ReceiptFiles } from "./evidenceInput.ts";
+import { type JudgedSigner, judgeSigner } from "./judgeSigner.ts";
+import type { ReadReceipt, ReadSignatures } from "./readReceipts.ts";
 import { buildStatement, parseStatement, type ReceiptStatement } from "./receiptStatement.ts";
-import type { Findings, ReceiptReport } from "./report.ts";
+import type { ReceiptReport } from "./report.ts";
+import type { ServerStatement } from "./serverStatement.ts";
 import type { TranscriptReading } from "./transcriptReading.ts";
 
-export interface ReadStatement {
-  readonly files: ReceiptFiles;
-  readonly statement: ReceiptStatement;
-}
+type Match = ReceiptReport["match"];
 
-/** Reads the statements, whose sizes the transcript has to be looked at for. */
-export function readStatements(
-  receipts: readonly ReceiptFiles[],
-  findings: Findings,
-): readonly ReadStatement[] {
-  return receipts.flatMap((files) => {
-    try {
-      return [{ files, statement: parseStatement(files.statement.bytes) }];
-    } catch (error) {
-      if (!(error instanceof EvidenceError)) throw error;
-      findings.error("STATEMENT_MALFORMED", files.statement.name, "", error.message);
-      return [];
-    }
-  });
+export interface CheckedReceipts {
+  readonly reports: readonly ReceiptReport[];
+  /** What the server signed as a signer of its own: a counter signature says nothing about the statement. */
+  readonly serverStatements: readonly ServerStatement[];
+  /** Entries 0 … this-1 are in a receipt that is true of the transcript and that a member and the server have signed. */
+  readonly receiptedEntries: number;
 }
 
 /** Checks each statement against the log, and who has signed it. */
 export function checkReceipts(
   reading: TranscriptReading,
-  statements: readonly ReadStatement[],
+  receipts: readonly ReadReceipt[],
   evidence: EvidenceContext,
-): readonly ReceiptReport[] {
+): CheckedReceipts {
   const { findings, input } = evidence;
-  const reports = statements.map((read) => {
-    const signers = checkSigners(read, evidence);
-    compareStatement(read, reading, { findings, isSigned: signers.length > 0 });
-    return { file: read.files.statement.name, size: read.statement.size, signers };
+  const serverStatements: ServerStatement[] = [];
+  const reports = receipts.map((receipt): ReceiptReport => {
+    const { file, statement } = receipt;
+    const serverName = reading.state?.server.name ?? statement.server.name;
+    const signers = checkSigners(receipt, serverName, evidence);
+    const match = compareStatement(receipt, reading, { findings, signers });
+    for (const { signer, judged } of signers)
+      if (judged.role === "server" && statement.conversation === reading.state?.conversation)
+        serverStatements.push({
+          kind: "receipt",
+          conversation: statement.conversation,
+          size: statement.size,
+          root: statement.root,
+          at: signer.signingTimeMs,
+          server: judged.path,
+          source: file.name,
+          statement: file.bytes,
+          signer,
+        });
+    return {
+      file: file.name,
+      size: statement.size,
+      match,
+      signers: signers.map(({ signer, judged: { name, role, countersignedAt } }) => ({
+        name,
+        fingerprint: signer.fingerprint,
+        role,
+        countersignedAt,
+      })),
+    };
   });
   if (input.receipts.length === 0)
     findings.gap(
@@ -52,202 +68,196 @@ export function checkReceipts(
       "",
       "there is no receipt: a member and the server have to sign one (/receipt or quit)",
     );
-  else if (statements.length > 0) reportMissingSigners(reports, findings);
-  const newest = Math.max(0, ...reports.map(({ size }) => size));
+  else reportMissingSigners(reports, evidence);
+  const complete = reports.filter((report) => report.match === "agrees" && isComplete(report));
+  const receiptedEntries = Math.max(0, ...complete.map(({ size }) => size));
   const size = reading.state?.size ?? 0;
-  if (newest > 0 && newest < size)
+  if (receiptedEntries > 0 && receiptedEntries < size)
     findings.note(
       "LATER_ENTRIES",
       reading.name,
-      `line ${newest + 1}`,
-      `${size - newest} entries stand after the newest receipt: signed by their authors, not in any receipt`,
+      `line ${receiptedEntries + 1}`,
+      `${size - receiptedEntries} entries stand after the newest receipt that a member and the server have signed: signed by their authors, in no such receipt`,
     );
-  return reports;
+  return { reports, serverStatements, receiptedEntries };
+}
+
+interface GoodSigner {
+  readonly signer: Signer;
+  readonly judged: JudgedSigner;
 }
 
 /** The statement is a function of the entries: it is rebuilt, and the bytes are the same or not. */
 function compareStatement(
-  { files, statement }: ReadStatement,
+  { file, statement }: ReadReceipt,
   reading: TranscriptReading,
-  { findings, isSigned }: { findings: Findings; isSigned: boolean },
-): void {
-  const { name, bytes } = files.statement;
+  { findings, signers }: { findings: EvidenceContext["findings"]; signers: readonly GoodSigner[] },
+): Match {
+  const { state } = reading;
+  if (state === undefined) return "unknown";
+  const mismatch = (fields: readonly string[], message: string): Match => {
+    findings.error("STATEMENT_MISMATCH", file.name, `field ${fields.join(", ")}`, message);
+    return "differs";
+  };
+  // What the first entry fixes holds for a statement of any size.
+  const fixed = { conversation: state.conversation, server: state.server, from: state.firstAt };
+  const foreign = Object.entries(fixed).filter(
+    ([field, value]) => JSON.stringify(value) !== JSON.stringify(statement[field as keyof typeof fixed]),
+  );
+  if (statement.conversation !== state.conversation)
+    return mismatch(["conversation"], `it is about the conversation ${statement.conversation}`);
   const prefix = reading.prefixes.get(statement.size);
   if (prefix === undefined) {
-    if (reading.sha256 !== undefined)
-      findings.gap(
-        "STATEMENT_BEYOND",
-        name,
-        "field size",
-        `it is about ${statement.size} entries, the transcript has ${reading.state?.size}: the rest is missing; another member or the server has it`,
+    if (foreign.length > 0)
+      return mismatch(
+        foreign.map(([field]) => field),
+        "it is about a log that begins with another entry",
       );
-    return;
+    if (reading.sha256 === undefined) return "unknown";
+    findings.gap(
+      "STATEMENT_BEYOND",
+      file.name,
+      "field size",
+      `it is about ${statement.size} entries, the transcript has ${state.size}: the rest is missing; another member or the server has it`,
+    );
+    return "beyond";
   }
   const expected = buildStatement(prefix);
-  if (equalBytes(expected, bytes)) return;
+  if (equalBytes(expected, file.bytes)) return "agrees";
   const truth = parseStatement(expected);
   const wrong = Object.keys(truth).filter((field) => {
     const key = field as keyof ReceiptStatement;
     return JSON.stringify(truth[key]) !== JSON.stringify(statement[key]);
   });
-  findings.error(
-    "STATEMENT_MISMATCH",
-    name,
-    `field ${wrong.join(", ")}`,
-    "it is not what the transcript amounts to",
-  );
-  if (!isSigned) return;
-  // The statement is what they signed, so the transcript is what was altered: behind the last prefix that a later author
-  // vouched for, since an altered entry before that would have been refused for its successor's view.
-  const vouched = Math.min(statement.size - 1, Math.max(0, ...reading.signedFor.values()));
+  mismatch(wrong, "it is not what the transcript amounts to");
+  if (signers.length > 0) reportOtherTranscript(statement.size, reading, { findings, signers });
+  return "differs";
+}
+
+/** They signed for other entries: behind the last prefix that a later author vouched for, or a view would have been refused. */
+function reportOtherTranscript(
+  size: number,
+  reading: TranscriptReading,
+  { findings, signers }: { findings: EvidenceContext["findings"]; signers: readonly GoodSigner[] },
+): void {
+  const views = [...reading.activity.values()].map(({ viewSize }) => viewSize);
+  const vouched = Math.min(size - 1, Math.max(0, ...views));
+  const names = signers.map(({ judged }) => judged.name).join(", ");
   findings.error(
     "TRANSCRIPT_ALTERED",
     reading.name,
-    vouched + 1 === statement.size ? `line ${statement.size}` : `lines ${vouched + 1} to ${statement.size}`,
-    "these entries are not the ones that the receipt's signers signed for",
+    vouched + 1 === size ? `line ${size}` : `lines ${vouched + 1} to ${size}`,
+    `these entries are not the ones that ${names} signed for: the transcript was altered, or there is another one`,
   );
 }
 
+/** The two files belong to one receipt: their signers count together. */
 function checkSigners(
-  { files, statement }: ReadStatement,
+  receipt: ReadReceipt,
+  serverName: string,
   evidence: EvidenceContext,
-): ReceiptReport["signers"] {
-  const { findings, book } = evidence;
-  const file = files.signedData;
-  if (file === undefined) {
-    findings.gap(
-      "SIGNED_DATA_MISSING",
-      files.statement.name,
-      "",
-      "its signatures (the .p7s file beside it) are missing",
-    );
-    return [];
-  }
-  let signedData: SignedData;
-  try {
-    signedData = decodeSignedData(file.bytes);
-  } catch (error) {
-    if (!(error instanceof PkiError)) throw error;
-    findings.error("SIGNED_DATA_REFUSED", file.name, "", error.message);
-    return [];
-  }
-  book.add(signedData.certificates);
-  const paths: VerifiedCertificate[] = [];
-  const signers = signedData.signers.flatMap((signer) => {
+): readonly GoodSigner[] {
+  return receipt.signatures.flatMap((signatures) => checkFile(signatures, receipt, { serverName, evidence }));
+}
+
+function checkFile(
+  { kind, file, signedData }: ReadSignatures,
+  receipt: ReadReceipt,
+  { serverName, evidence }: { serverName: string; evidence: EvidenceContext },
+): readonly GoodSigner[] {
+  const { findings } = evidence;
+  const { statement } = receipt;
+  const judgedSigners: GoodSigner[] = [];
+  for (const signer of signedData.signers) {
     const where = `signer ${signer.certificate.commonName ?? signer.certificate.subjectText}`;
     try {
-      verifySigner(signer, files.statement.bytes);
-      const judged = judgeSigner(signer, statement, evidence);
-      paths.push(...judged.paths);
-      if (judged.role === "member" && judged.countersignedAt === null)
-        findings.note(
-          "NOT_COUNTERSIGNED",
-          file.name,
-          where,
-          "the server has not countersigned this signature, so nothing shows when it was made",
-        );
-      return [
-        {
-          name: judged.name,
-          fingerprint: signer.fingerprint,
-          role: judged.role,
-          countersignedAt: judged.countersignedAt,
-        },
-      ];
+      // The key says which file, so no signer can be in both, and OpenSSL can read the one that is meant for it.
+      if (signatureFileOf(signer) !== kind)
+        throw new EvidenceError("SIGNATURE_MISPLACED", "with this type of key it belongs in the other file");
+      verifySigner(signer, receipt.file.bytes);
+      judgedSigners.push({ signer, judged: judgeSigner(signer, { statement, serverName }, evidence) });
     } catch (error) {
       if (!(error instanceof PkiError || error instanceof EvidenceError)) throw error;
       findings.error(
-        error instanceof EvidenceError ? "SIGNER_UNKNOWN" : "SIGNED_DATA_REFUSED",
+        error.code === "SIGNER_UNKNOWN" ? "SIGNER_UNKNOWN" : "SIGNED_DATA_REFUSED",
         file.name,
         where,
         `${error.message} [${error.code}]`,
       );
-      return [];
     }
-  });
-  if (signers.length === signedData.signers.length)
-    for (const part of uncoveredParts(signedData, paths))
+  }
+  // Whoever was refused has left parts uncovered, and has its own finding.
+  if (judgedSigners.length === signedData.signers.length)
+    for (const part of uncoveredParts(
+      signedData,
+      judgedSigners.flatMap(({ judged }) => judged.paths),
+    ))
       findings.error(
         "SIGNED_DATA_REFUSED",
         file.name,
         part.kind === "certificate" ? `certificate ${part.certificate.fingerprint}` : "timeStampToken",
         "no signature covers this part",
       );
-  return signers;
+  return judgedSigners.filter(({ judged }) => countsAsSigner(judged, file.name, findings));
 }
 
-/** Who a signer is in this conversation, and whether its certificate was good when that can be told. */
-function judgeSigner(
-  signer: Signer,
-  statement: ReceiptStatement,
-  { book, revocations }: EvidenceContext,
-): {
-  name: string;
-  role: "member" | "server";
-  countersignedAt: number | null;
-  paths: readonly VerifiedCertificate[];
-} {
-  const member = statement.members.find(({ fingerprint }) => fingerprint === signer.fingerprint);
-  const isServer = servesAs(signer.certificate, statement.server.name);
-  if (member === undefined && !isServer)
-    throw new EvidenceError("SIGNER_UNKNOWN", "it is neither a member's nor the server's certificate");
-
-  const paths: VerifiedCertificate[] = [];
-  let countersignedAt: number | null = null;
-  for (const counter of signer.counterSignatures) {
-    if (!servesAs(counter.certificate, statement.server.name))
-      throw new EvidenceError(
-        "SIGNER_UNKNOWN",
-        "the counter signature is not by the server of this conversation",
-      );
-    paths.push(book.certificateAt(counter.fingerprint, counter.signingTimeMs));
-    refuseRevoked(counter.certificate, counter.signingTimeMs, revocations);
-    countersignedAt = Math.min(countersignedAt ?? counter.signingTimeMs, counter.signingTimeMs);
-  }
-  // A member's own clock proves nothing: the server's counter signature does, else the time of the last entry is all
-  // that is known. The server's time is its own word.
-  const atMs = countersignedAt ?? (isServer ? signer.signingTimeMs : statement.to);
-  paths.push(book.certificateAt(signer.fingerprint, atMs));
-  refuseRevoked(signer.certificate, atMs, revocations);
-  return {
-    name: isServer ? statement.server.name : (member?.username ?? ""),
-    role: isServer ? "server" : "member",
-    countersignedAt,
-    paths,
-  };
-}
-
-function refuseRevoked(
-  certificate: Signer["certificate"],
-  atMs: number,
-  revocations: EvidenceContext["revocations"],
-): void {
-  const revokedAt = revocations.revokedAt(certificate);
-  if (revokedAt !== undefined && revokedAt <= atMs)
-    throw new PkiError(
-      "REVOKED",
-      `the certificate of ${certificate.subjectText} had been revoked on ${new Date(revokedAt).toISOString()}`,
+/** A member's signature that anybody could have made since its key was revoked does not count. */
+function countsAsSigner(judged: JudgedSigner, file: string, findings: EvidenceContext["findings"]): boolean {
+  const { name, role, countersignedAt, doubtedSince } = judged;
+  const where = `signer ${name}`;
+  if (doubtedSince !== undefined) {
+    const when = new Date(doubtedSince).toISOString();
+    findings.note(
+      "SIGNER_REVOKED",
+      file,
+      where,
+      role === "server"
+        ? `the server's certificate was revoked on ${when}; that its signature is older is its own word`
+        : `revoked on ${when}, and nothing shows that this signature is older: it does not count`,
     );
+    return role === "server";
+  }
+  if (role === "member" && countersignedAt === null)
+    findings.note(
+      "NOT_COUNTERSIGNED",
+      file,
+      where,
+      "the server has not countersigned this signature, so nothing shows when it was made",
+    );
+  return true;
 }
 
-/** One receipt with both is enough. */
-function reportMissingSigners(reports: readonly ReceiptReport[], findings: Findings): void {
-  const has = (report: ReceiptReport, role: "member" | "server") =>
-    report.signers.some((signer) => signer.role === role);
-  if (reports.some((report) => has(report, "member") && has(report, "server"))) return;
-  const [first] = reports;
-  const file = first?.file ?? "";
-  if (!reports.some((report) => has(report, "server")))
+function has({ signers }: ReceiptReport, wanted: "member" | "server"): boolean {
+  return signers.some(({ role }) => role === wanted);
+}
+
+function isComplete(report: ReceiptReport): boolean {
+  return has(report, "member") && has(report, "server");
+}
+
+/** One receipt with both is enough: a further one that only a member has signed takes nothing away. */
+function reportMissingSigners(reports: readonly ReceiptReport[], { findings }: EvidenceContext): void {
+  const candidates = reports.filter(({ match }) => match !== "differs");
+  const [first] = candidates;
+  if (first === undefined || candidates.some(isComplete)) return;
+  if (!candidates.some((report) => has(report, "server")))
     findings.gap(
       "NO_SERVER_SIGNATURE",
-      file,
+      first.file,
       "",
       "the server has not signed: connect again, and the countersigned receipt is fetched",
     );
-  if (!reports.some((report) => has(report, "member")))
+  else if (candidates.some((report) => has(report, "member")))
+    findings.gap(
+      "NO_SERVER_SIGNATURE",
+      first.file,
+      "",
+      "no receipt has a member's and the server's signature",
+    );
+  if (!candidates.some((report) => has(report, "member")))
     findings.gap(
       "NO_MEMBER_SIGNATURE",
-      file,
+      first.file,
       "",
       "no member has signed: /receipt or quit makes the signature",
     );

@@ -7,7 +7,7 @@ import type { Hex } from "../base/hex.ts";
 export interface Finding {
   readonly level: "error" | "gap" | "note";
   readonly code: FindingCode;
-  /** The file as the caller named it; empty when it is about the whole. */
+  /** The file as the caller named it; empty when it is about the whole or about what the verifier brought. */
   readonly file: string;
   /** `line 7`, `field root`, `signer alice`, or empty. */
   readonly where: string;
@@ -35,12 +35,14 @@ export const findingCodes = [
   "CHECKPOINT_CONTRADICTS",
   "CHECKPOINT_BEYOND",
   "NO_CHECKPOINT",
+  "SERVER_FORKED",
   // receipts
   "NO_RECEIPT",
   "STATEMENT_MALFORMED",
   "STATEMENT_MISMATCH",
   "TRANSCRIPT_ALTERED",
   "STATEMENT_BEYOND",
+  "RECEIPTS_OMITTED",
   "SIGNED_DATA_MISSING",
   "SIGNED_DATA_REFUSED",
   "SIGNER_UNKNOWN",
@@ -55,12 +57,14 @@ export const findingCodes = [
   "DISPUTED",
   "UNPROCESSABLE",
   "UNEXPECTED_FILE",
+  "PROOF_REFUSED",
+  "MORE",
 ] as const;
 export type FindingCode = (typeof findingCodes)[number];
 
 /**
- * `valid`: nothing is false, and a member and the server have signed. `invalid`: something is false. `incomplete`:
- * nothing is false, but something is missing. `indeterminate`: too little is there to say anything.
+ * `valid`: nothing is false, and a member and the server have signed one receipt. `invalid`: something is false.
+ * `incomplete`: nothing is false, but something is missing. `indeterminate`: too little is there to say anything.
  */
 export type Verdict = "valid" | "invalid" | "incomplete" | "indeterminate";
 
@@ -68,10 +72,12 @@ export interface MemberReport {
   readonly username: string;
   readonly email: string;
   readonly fingerprint: Hex;
+  /** Entries that it has written, each under its signature; messages among them. */
+  readonly entries: number;
   readonly messages: number;
-  /** The member has signed for entries 0 … this-1: by its views, its own entries and its receipts. */
+  /** It has signed for the root of the entries 0 … this-1, by its views and by receipts that are true of this transcript. */
   readonly signedFor: number;
-  /** Size of the largest receipt that it signed, 0 for none. */
+  /** Size of the largest such receipt that it signed, 0 for none. */
   readonly receiptSize: number;
   /** When the server countersigned that signature, ms, or `null`. */
   readonly countersignedAt: number | null;
@@ -85,7 +91,8 @@ export interface ProvenWords {
   readonly email: string;
   readonly seqno: number;
   readonly text: string;
-  /** Indexes of entries by others that stood before it and that its author had not seen when it signed. */
+  /** How many entries by others stood before it that its author had not seen when it signed, and the first of them. */
+  readonly unseenCount: number;
   readonly unseen: readonly number[];
   /** Usernames that say they could not open it or that its commitment is wrong. */
   readonly disputedBy: readonly string[];
@@ -94,6 +101,12 @@ export interface ProvenWords {
 export interface ReceiptReport {
   readonly file: string;
   readonly size: number;
+  /**
+   * `agrees`: the statement is what the transcript amounts to. `differs`: it is not. `beyond`: it is about more entries than
+   * the transcript has. `unknown`: the transcript could not be read so far. Only the first says anything about the transcript.
+   */
+  readonly match: "agrees" | "differs" | "beyond" | "unknown";
+  /** Whose signatures under the statement are good, with the names in their certificates. */
   readonly signers: readonly {
     readonly name: string;
     readonly fingerprint: Hex;
@@ -114,7 +127,11 @@ export interface Report {
   readonly entries: number;
   readonly messages: number;
   readonly root: Hex | null;
+  /** Of the root at `entries`, to be read aloud: see `comparisonCode`. */
+  readonly code: string | null;
   readonly transcriptSha256: Hex | null;
+  /** Entries 0 … this-1 are in a receipt that a member and the server have signed. */
+  readonly receiptedEntries: number;
   /** Server's times of the first and last verified entry, ms. */
   readonly from: number | null;
   readonly to: number | null;
@@ -126,30 +143,51 @@ export interface Report {
   readonly findings: readonly Finding[];
 }
 
+/** Findings of one code that are listed; whoever made the evidence could make as many as it has bytes. */
+export const maxFindingsPerCode = 1000;
+
 /** Collects findings while the policy runs. */
 export class Findings {
   readonly #all: Finding[] = [];
+  readonly #counts = new Map<FindingCode, number>();
+  #hasError = false;
+  #hasGap = false;
 
+  /** In the order in which they were found; what was too many for the list is summed up at its end. */
   get all(): readonly Finding[] {
-    return this.#all;
+    const more = [...this.#counts]
+      .filter(([, count]) => count > maxFindingsPerCode)
+      .map(([code, count]): Finding => {
+        const message = `${count - maxFindingsPerCode} more findings ${code} are not listed`;
+        return { level: "note", code: "MORE", file: "", where: "", message };
+      });
+    return [...this.#all, ...more];
   }
 
   error(code: FindingCode, file: string, where: string, message: string): void {
-    this.#all.push({ level: "error", code, file, where, message });
+    this.#hasError = true;
+    this.#add({ level: "error", code, file, where, message });
   }
 
   gap(code: FindingCode, file: string, where: string, message: string): void {
-    this.#all.push({ level: "gap", code, file, where, message });
+    this.#hasGap = true;
+    this.#add({ level: "gap", code, file, where, message });
   }
 
   note(code: FindingCode, file: string, where: string, message: string): void {
-    this.#all.push({ level: "note", code, file, where, message });
+    this.#add({ level: "note", code, file, where, message });
   }
 
   /** @param judged whether there were entries and certificates to judge at all */
   verdict(judged: boolean): Verdict {
-    if (this.#all.some(({ level }) => level === "error")) return "invalid";
+    if (this.#hasError) return "invalid";
     if (!judged) return "indeterminate";
-    return this.#all.some(({ level }) => level === "gap") ? "incomplete" : "valid";
+    return this.#hasGap ? "incomplete" : "valid";
+  }
+
+  #add(finding: Finding): void {
+    const count = (this.#counts.get(finding.code) ?? 0) + 1;
+    this.#counts.set(finding.code, count);
+    if (count <= maxFindingsPerCode) this.#all.push(finding);
   }
 }

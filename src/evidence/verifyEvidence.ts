@@ -1,15 +1,30 @@
-import type { Hex } from "../base/hex.ts";
 import { servesAs } from "../log/memberIdentity.ts";
-import type { Certificate } from "../pki/certificate.ts";
-import { CertificateBook, isAuthority, isSignedBy, readCertificatesFile } from "./certificateBook.ts";
+import { CertificateBook, joinCertificates, readCertificatesFile } from "./certificateBook.ts";
+import { checkCertificatesUsed, chooseAnchors, explainRefusedPaths } from "./certificateFindings.ts";
 import { checkCheckpoints } from "./checkpointsCheck.ts";
-import { checkDisclosures } from "./disclosuresCheck.ts";
+import { comparisonCode } from "./comparisonCode.ts";
+import { checkDisclosures, disclosedIndexes, readDisclosures } from "./disclosuresCheck.ts";
 import type { EvidenceContext } from "./evidenceContext.ts";
 import type { EvidenceInput } from "./evidenceInput.ts";
-import { checkReceipts, readStatements } from "./receiptsCheck.ts";
+import { type Fork, findFork } from "./findFork.ts";
+import { readReceipts } from "./readReceipts.ts";
+import { checkReceipts } from "./receiptsCheck.ts";
 import { Findings, type MemberReport, type Report } from "./report.ts";
+import { reportMembers } from "./reportMembers.ts";
 import { RevocationCheck } from "./revocationCheck.ts";
+import { checkRevokedSenders, explainRevocations } from "./revocationFindings.ts";
+import type { ServerStatement } from "./serverStatement.ts";
 import { readTranscript, type TranscriptReading } from "./transcriptReading.ts";
+
+/** The report on one body of evidence, and what a comparison with another one needs. */
+export interface JudgedEvidence {
+  readonly report: Report;
+  readonly reading: TranscriptReading;
+  /** What the server has signed about the conversation, verified, whether or not it agrees with the transcript. */
+  readonly serverStatements: readonly ServerStatement[];
+  /** What the server has signed proves already that it forked the conversation. */
+  readonly fork: Fork | undefined;
+}
 
 /**
  * Judges a body of evidence. It needs no key, server, vault, network or clock: only what it is handed. Everything in
@@ -18,60 +33,68 @@ import { readTranscript, type TranscriptReading } from "./transcriptReading.ts";
  * @returns what was found; it throws for nothing that stands in the evidence
  */
 export async function verifyEvidence(input: EvidenceInput): Promise<Report> {
+  return (await judgeEvidence(input)).report;
+}
+
+/** As `verifyEvidence`, with what the report was made from. */
+export async function judgeEvidence(input: EvidenceInput): Promise<JudgedEvidence> {
   const findings = new Findings();
 
   // 1. Certificates: every signature below hangs on a path to an anchor of the verifier's.
-  const certificates = input.certificates.flatMap((file) => readCertificatesFile(file, findings));
+  const files = input.certificates.map((file) => ({
+    name: file.name,
+    certificates: readCertificatesFile(file, findings),
+  }));
+  const receipts = readReceipts(input.receipts, findings);
+  const embedded = receipts.flatMap(({ signatures }) =>
+    signatures.map(({ file, signedData }) => ({ name: file.name, certificates: signedData.certificates })),
+  );
+  const certificates = joinCertificates([...files, ...embedded], findings);
   const anchors = chooseAnchors(input, certificates, findings);
   const book = new CertificateBook(certificates, anchors);
-  const revocations = new RevocationCheck(
-    { folder: input.crl, own: input.crls },
-    [...anchors, ...certificates.filter(isAuthority)],
-    findings,
-  );
+  const revocations = new RevocationCheck({ folder: input.crl, own: input.crls }, findings);
 
   // 2. Every entry: form, order, roster, epoch, view, certificate at its time, signature. This also makes the root.
-  const statements = readStatements(input.receipts, findings);
+  const disclosures = readDisclosures(input.disclosures);
   const reading = await readTranscript(input.transcript, {
     book,
     findings,
-    prefixSizes: statements.map(({ statement }) => statement.size),
+    prefixSizes: receipts.map(({ statement }) => statement.size),
+    disclosedIndexes: disclosedIndexes(disclosures),
   });
   const evidence = { input, book, revocations, findings };
   checkRevokedSenders(reading, evidence);
 
   // 3. What the server signed about the log, and what was signed over the whole of it.
-  checkCheckpoints(reading, evidence);
-  const receipts = checkReceipts(reading, statements, evidence);
-
-  // 4. Words that somebody disclosed, against what their authors signed.
-  const words = checkDisclosures(reading, evidence);
-
-  checkServerName(reading, evidence);
-  for (const name of input.strayFiles)
-    findings.note("UNEXPECTED_FILE", name, "", "it is not part of the evidence and was not looked at");
-  // Where a path was refused, the entries behind it were not looked at, so it says nothing that a certificate was not used.
-  if (book.refused.size === 0)
-    for (const certificate of book.unused())
-      findings.error(
-        "CERTIFICATE_UNUSED",
-        input.certificates[0]?.name ?? "",
-        `certificate ${certificate.fingerprint}`,
-        `nothing here was signed with the certificate of ${certificate.subjectText}, so it was put in or altered`,
-      );
-  explainRefusedPaths(book, anchors, evidence);
-  if (revocations.isEmpty && reading.state !== undefined)
-    findings.note(
-      "REVOCATION_UNKNOWN",
+  const checkpoints = checkCheckpoints(reading, evidence);
+  const checked = checkReceipts(reading, receipts, evidence);
+  const serverStatements = [...checkpoints, ...checked.serverStatements];
+  const { state } = reading;
+  const fork = state === undefined ? undefined : findFork(state.conversation, serverStatements, [reading]);
+  // Under a CA of the folder's own choice nobody is accused.
+  if (fork !== undefined && input.anchors.length > 0)
+    findings.error(
+      "SERVER_FORKED",
       "",
       "",
-      "no revocation list was at hand, so nothing is said about revoked certificates; --crl FILE brings one",
+      `the server ${state?.server.name} has signed two logs that contradict each other: ${fork.first.source} and ${fork.second.source}`,
     );
 
-  const { state } = reading;
+  // 4. Words that somebody disclosed, against what their authors signed.
+  const words = checkDisclosures(reading, disclosures, evidence);
+
+  checkServerName(reading, evidence);
+  const members = reportMembers(reading, checked.reports);
+  explainTimes(reading, members, evidence);
+  for (const name of input.strayFiles)
+    findings.note("UNEXPECTED_FILE", name, "", "it is not part of the evidence and was not looked at");
+  checkCertificatesUsed(files, reading, evidence);
+  explainRefusedPaths(anchors, evidence);
+  explainRevocations(reading, evidence);
+
   const [anchor] = anchors;
   const disclosed = new Set(words.map(({ index }) => index));
-  return {
+  const report: Report = {
     verdict: findings.verdict(state !== undefined),
     conversation: state?.conversation ?? null,
     kind: state?.kind ?? null,
@@ -82,135 +105,57 @@ export async function verifyEvidence(input: EvidenceInput): Promise<Report> {
         ? null
         : { subject: anchor.subjectText, fingerprint: anchor.fingerprint, trusted: input.anchors.length > 0 },
     entries: state?.size ?? 0,
-    messages: reading.messages.size,
+    messages: reading.messages.length,
     root: state?.root ?? null,
+    code: state === undefined ? null : comparisonCode(state),
     transcriptSha256: reading.sha256 ?? null,
+    receiptedEntries: checked.receiptedEntries,
     from: state?.firstAt ?? null,
     to: state?.lastAt ?? null,
-    members: reportMembers(reading, receipts),
-    receipts,
+    members,
+    receipts: checked.reports,
     words,
-    withheld: [...reading.messages.keys()].filter((index) => !disclosed.has(index)),
+    withheld: reading.messages.filter((index) => !disclosed.has(index)),
     findings: findings.all,
   };
+  return { report, reading, serverStatements, fork };
 }
 
-/** Without anchors of the verifier's own the CA in the folder stands in, and no verdict gets better than `incomplete`. */
-function chooseAnchors(
-  { anchors, certificates: files }: EvidenceInput,
-  certificates: readonly Certificate[],
-  findings: Findings,
-): readonly Certificate[] {
-  const name = files[0]?.name ?? "";
-  if (files.length === 0)
-    findings.gap(
-      "CERTIFICATES_MISSING",
-      "",
-      "",
-      "certificates.pem is missing; the other members and the server have it",
-    );
-  if (anchors.length > 0) return anchors;
-  const claimed = certificates.filter(
-    (certificate) => isAuthority(certificate) && isSignedBy(certificate, certificate.publicKey),
-  );
-  const [first] = claimed;
-  findings.gap(
-    "NO_ANCHOR",
-    name,
-    "",
-    first === undefined
-      ? "no CA certificate was given: get the organisation's from a source that you trust and name it with --ca"
-      : `no CA certificate was given, so the one in the folder stands in: compare its fingerprint sha256:${first.fingerprint} with the organisation's and name it with --ca`,
-  );
-  return claimed;
-}
-
-/** A signature made after its certificate was revoked may be the thief's. */
-function checkRevokedSenders(
-  { firstAndLastAt, indexAtOrAfter, name }: TranscriptReading,
-  evidence: EvidenceContext,
+/** Design: time is the server's word, made good by others who signed for a root with it in. */
+function explainTimes(
+  { state, name, serverAsMember }: TranscriptReading,
+  members: readonly MemberReport[],
+  { findings }: EvidenceContext,
 ): void {
-  for (const [fingerprint, { lastAt, who }] of firstAndLastAt) {
-    const certificate = evidence.book.find(fingerprint);
-    const revokedAt = certificate && evidence.revocations.revokedAt(certificate);
-    if (revokedAt === undefined) continue;
-    const when = new Date(revokedAt).toISOString();
-    if (lastAt < revokedAt)
-      evidence.findings.note(
-        "SIGNER_REVOKED",
-        name,
-        `sender ${who}`,
-        `revoked on ${when}, after the last entry`,
-      );
-    else {
-      const index = indexAtOrAfter(fingerprint, revokedAt);
-      evidence.findings.error(
-        "SIGNER_REVOKED",
-        name,
-        `line ${index + 1}`,
-        `${who} had been revoked on ${when} when this entry was received`,
-      );
-    }
+  if (state === undefined) return;
+  if (serverAsMember !== undefined) {
+    findings.note(
+      "TIME_RESTS_ON_SERVER",
+      name,
+      "",
+      `the server (${serverAsMember}) is a member of this conversation: all times rest on its word alone`,
+    );
+    return;
   }
+  const vouched = Math.max(0, ...members.map(({ signedFor }) => signedFor));
+  if (vouched < state.size)
+    findings.note(
+      "TIME_RESTS_ON_SERVER",
+      name,
+      vouched + 1 === state.size ? `line ${state.size}` : `lines ${vouched + 1} to ${state.size}`,
+      "no member has signed later than this, so the time of receipt rests on the server's word alone",
+    );
 }
 
 function checkServerName({ state }: TranscriptReading, { input, book, findings }: EvidenceContext): void {
-  if (input.server === undefined || state === undefined || state.server.name === input.server) return;
+  if (input.server === undefined || state === undefined || state.server.name === input.server.toLowerCase())
+    return;
   const certificate = book.find(state.server.fingerprint);
-  if (certificate !== undefined && servesAs(certificate, input.server)) return;
+  if (certificate !== undefined && servesAs(certificate, input.server.toLowerCase())) return;
   findings.error(
     "WRONG_SERVER",
     "",
     "",
     `the conversation was on the server ${state.server.name}, not on ${input.server} as demanded`,
   );
-}
-
-/** "Made under another CA" is said once and plainly, beside the entry that failed because of it. */
-function explainRefusedPaths(
-  book: CertificateBook,
-  anchors: readonly Certificate[],
-  { input, findings }: EvidenceContext,
-): void {
-  for (const [fingerprint, error] of book.refused) {
-    const unknown = error.code === "NO_PATH" || error.code === "SIGNATURE_INVALID";
-    const subject = book.find(fingerprint)?.subjectText ?? fingerprint;
-    findings.error(
-      unknown ? "UNKNOWN_CA" : "CERTIFICATE_REFUSED",
-      input.certificates[0]?.name ?? "",
-      `certificate ${fingerprint}`,
-      unknown
-        ? `the certificate of ${subject} was not issued by your CA (sha256:${anchors[0]?.fingerprint ?? "none"})`
-        : `${subject}: ${error.message}`,
-    );
-  }
-}
-
-function reportMembers(
-  { state, messages, signedFor }: TranscriptReading,
-  receipts: Report["receipts"],
-): MemberReport[] {
-  if (state === undefined) return [];
-  const count = new Map<Hex, number>();
-  for (const { entry } of messages.values()) count.set(entry.sender, (count.get(entry.sender) ?? 0) + 1);
-  return [...state.senders].map(([fingerprint, { username, email }]) => {
-    const signed = receipts.flatMap((receipt) =>
-      receipt.signers
-        .filter((signer) => signer.fingerprint === fingerprint)
-        .map(({ countersignedAt }) => ({ size: receipt.size, countersignedAt })),
-    );
-    const largest = signed.reduce((best, next) => (next.size > best.size ? next : best), {
-      size: 0,
-      countersignedAt: null as number | null,
-    });
-    return {
-      username,
-      email,
-      fingerprint,
-      messages: count.get(fingerprint) ?? 0,
-      signedFor: Math.max(signedFor.get(fingerprint) ?? 0, largest.size),
-      receiptSize: largest.size,
-      countersignedAt: largest.countersignedAt,
-    };
-  });
 }

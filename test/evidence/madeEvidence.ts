@@ -32,8 +32,8 @@ export const words = "hello";
  * A conversation between alice and bob with a checkpoint, a receipt that both and the server signed, and one disclosed
  * message: the folder that an honest client leaves.
  */
-export async function makeEvidence(): Promise<MadeEvidence> {
-  const organisation = await Organisation.create();
+export async function makeEvidence(given?: Organisation): Promise<MadeEvidence> {
+  const organisation = given ?? (await Organisation.create());
   const [alice, bob, server] = await Promise.all([
     organisation.user("alice"),
     organisation.user("bob"),

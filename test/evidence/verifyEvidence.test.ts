@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { decodeUtf8, encodeUtf8 } from "../../src/base/bytes.ts";
 import { encodeHex } from "../../src/base/hex.ts";
+import { crypto } from "../../src/crypto/crypto.ts";
 import { isLowS } from "../../src/crypto/ecdsaSignature.ts";
 import { encodeDisclosure } from "../../src/evidence/disclosure.ts";
 import { formatReport, formatReportJson } from "../../src/evidence/formatReport.ts";
@@ -64,7 +65,8 @@ describe("verifyEvidence()", () => {
     for (const [name, bytes] of Object.entries(made.files)) {
       const unnoticed: number[] = [];
       const unnamed: number[] = [];
-      for (let at = 0; at < bytes.length; at++) {
+      // Every byte under the fast provider; the reference makes the same decisions, so it looks at every eleventh.
+      for (let at = 0; at < bytes.length; at += crypto().name === "native" ? 1 : 11) {
         const changed = Uint8Array.from(bytes);
         changed[at] = (changed[at] ?? 0) ^ (1 << (at % 8));
         const report = await judge({ ...made.files, [name]: changed });
@@ -127,6 +129,7 @@ describe("verifyEvidence()", () => {
     expect(report.ca).toEqual(
       expect.objectContaining({ fingerprint: made.organisation.ca.fingerprint, trusted: false }),
     );
+    expect(formatReport(report)).toContain("Words, proven if that CA is the right one");
   });
 
   test.each([

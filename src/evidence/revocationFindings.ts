@@ -1,0 +1,59 @@
+import type { EvidenceContext } from "./evidenceContext.ts";
+import type { TranscriptReading } from "./transcriptReading.ts";
+
+/** A signature made after its certificate was revoked may be the thief's. */
+export function checkRevokedSenders(
+  { activity, indexAtOrAfter, name }: TranscriptReading,
+  evidence: EvidenceContext,
+): void {
+  for (const [fingerprint, { lastAt, who }] of activity) {
+    const path = evidence.book.verified(fingerprint);
+    const revokedAt = path && evidence.revocations.revokedAt(path);
+    if (revokedAt === undefined) continue;
+    const when = new Date(revokedAt).toISOString();
+    if (lastAt < revokedAt)
+      evidence.findings.note(
+        "SIGNER_REVOKED",
+        name,
+        `sender ${who}`,
+        `revoked on ${when}, after its last entry`,
+      );
+    else {
+      const index = indexAtOrAfter(fingerprint, revokedAt);
+      evidence.findings.error(
+        "SIGNER_REVOKED",
+        name,
+        `line ${index + 1}`,
+        `${who} had been revoked on ${when} when this entry was received`,
+      );
+    }
+  }
+}
+
+/** A list says nothing about what was revoked after it was made. */
+export function explainRevocations(
+  { state, activity }: TranscriptReading,
+  { book, revocations, findings }: EvidenceContext,
+): void {
+  revocations.reportForeign(book.trustedAuthorities, findings);
+  if (state === undefined) return;
+  const known = [...activity.keys()].flatMap((fingerprint) => {
+    const path = book.verified(fingerprint);
+    return path === undefined ? [] : [revocations.knownUntil(path) ?? Number.NEGATIVE_INFINITY];
+  });
+  const until = Math.min(...known);
+  if (until === Number.NEGATIVE_INFINITY)
+    findings.note(
+      "REVOCATION_UNKNOWN",
+      "",
+      "",
+      "no revocation list was at hand for all who signed, so nothing is said about revoked certificates; --crl FILE brings one",
+    );
+  else if (until < state.lastAt)
+    findings.note(
+      "REVOCATION_UNKNOWN",
+      "",
+      "",
+      `the newest revocation list is of ${new Date(until).toISOString()}, before the last entry: later revocations are not known; --crl FILE brings a newer one`,
+    );
+}

@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { forkAt, without, withoutReceipts } from "./forkedEvidence.ts";
+import { type Files, folderOf, type MadeEvidence, makeEvidence, pem } from "./madeEvidence.ts";
+
+const program = resolve(import.meta.dir, "../../bin/securechat.ts");
+let root: string;
+let made: MadeEvidence;
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), "securechat-verify-"));
+  made = await makeEvidence();
+  const other = forkAt(made, 2);
+  other.post(other.message(made.bob, { ts: other.now + 1 }));
+  write("alice", made.files);
+  write("bob", await folderOf({ ...made, conversation: other }));
+  write("older", await folderOf({ ...made, conversation: forkAt(made, 3) }));
+  write("bare", without(withoutReceipts(made.files), "checkpoints.jsonl"));
+  write("elsewhere", (await makeEvidence(made.organisation)).files);
+  writeFileSync(join(root, "ca.pem"), pem(made.organisation.ca));
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+function write(folder: string, files: Files): void {
+  mkdirSync(join(root, folder));
+  for (const [name, bytes] of Object.entries(files)) writeFileSync(join(root, folder, name), bytes);
+}
+
+/** The real command line in a process of its own. */
+async function verify(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = Bun.spawn([process.execPath, program, "verify", ...args], {
+    cwd: root,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { code, stdout, stderr };
+}
+
+describe("securechat verify A B", () => {
+  test.each([
+    ["alice", "alice", 0, "VALID"],
+    ["alice", "older", 0, "VALID"],
+    ["alice", "bob", 1, "FORK"],
+    ["alice", "bare", 3, "INCOMPLETE"],
+    ["alice", "elsewhere", 2, "UNRELATED"],
+  ])("%s %s ends with %d %s", async (a, b, code, verdict) => {
+    const done = await verify(a, b, "--ca", "ca.pem");
+    expect([done.code, done.stderr]).toEqual([code, ""]);
+    expect(done.stdout).toStartWith(`Verdict: ${verdict}`);
+    const json = await verify(a, b, "--ca", "ca.pem", "--json");
+    expect(json.code).toBe(code);
+    expect(JSON.parse(json.stdout)).toMatchObject({ verdict: verdict.toLowerCase(), a: { name: a } });
+  });
+
+  test("writes the proof, which verifies by itself, and overwrites nothing", async () => {
+    const done = await verify("alice", "bob", "--ca", "ca.pem", "--out", "proof");
+    expect([done.code, done.stderr.includes("the proof is in proof")]).toEqual([1, true]);
+    expect(readdirSync(join(root, "proof")).length).toBe(8);
+    const proof = await verify("proof", "--ca", "ca.pem");
+    expect([proof.code, proof.stdout.startsWith("Verdict: FORK")]).toEqual([1, true]);
+    const json = await verify("proof", "--ca", "ca.pem", "--json");
+    expect(JSON.parse(json.stdout)).toMatchObject({ verdict: "fork", server: "chat.example.org" });
+    expect((await verify("proof")).code).toBe(3);
+    expect((await verify("alice", "bob", "--ca", "ca.pem", "--out", "proof")).code).toBe(2);
+  });
+
+  test("writes nothing when nothing is proven", async () => {
+    const done = await verify("alice", "older", "--ca", "ca.pem", "--out", "nothing");
+    expect([done.code, done.stderr.includes("no proof")]).toEqual([0, true]);
+    expect(existsSync(join(root, "nothing"))).toBe(false);
+  });
+
+  test("refuses what belongs to one folder, and a third one", async () => {
+    expect((await verify("alice", "bob", "--transcript", "x")).code).toBe(2);
+    expect((await verify("alice", "bob", "older")).code).toBe(2);
+    expect((await verify("alice", "bob", "--receipt", "alice/receipt.json")).code).toBe(2);
+    expect((await verify("alice", "nowhere")).code).toBe(2);
+  });
+});
+
+describe("securechat verify FOLDER", () => {
+  test.each(["transcript.jsonl", "certificates.pem", "crl.pem", "receipt.p7s"])(
+    "reads no link, pipe or folder in place of %s",
+    async (name) => {
+      for (const [folder, put] of [
+        ["link", (path: string) => symlinkSync(join(root, "ca.pem"), path)],
+        ["pipe", (path: string) => Bun.spawnSync(["mkfifo", path])],
+        ["folder", (path: string) => mkdirSync(path)],
+      ] as const) {
+        const place = `${name}-${folder}`;
+        write(place, without(made.files, name));
+        put(join(root, place, name));
+        const done = await verify(place, "--ca", "ca.pem");
+        expect([place, done.code, done.stderr]).toEqual([
+          place,
+          2,
+          `securechat: ${join(place, name)} is no regular file\n`,
+        ]);
+      }
+    },
+    30_000,
+  );
+});
