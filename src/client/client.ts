@@ -3,6 +3,7 @@ import type { PrivateKey } from "../crypto/crypto.ts";
 import type { Certificate } from "../pki/certificate.ts";
 import { ClientError } from "./clientError.ts";
 import type { OnEvent } from "./clientEvents.ts";
+import { type ConnectionTimeouts, defaultTimeouts } from "./connection.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import { Conversations } from "./conversations.ts";
 import { Devices, type Self } from "./devices.ts";
@@ -12,6 +13,7 @@ import { KeyPackages } from "./keyPackages.ts";
 import { openSelf } from "./openSelf.ts";
 import type { Sent } from "./outbox.ts";
 import { Receipts, type VerifiedReceipt } from "./receipts.ts";
+import type { ReconnectPolicy } from "./reconnection.ts";
 import { Revocations } from "./revocations.ts";
 import { Session } from "./session.ts";
 import { Vault } from "./vault.ts";
@@ -20,6 +22,7 @@ import { disclose, history, type IndexRange, type RememberedMessage } from "./wo
 export type { ClientEvent } from "./clientEvents.ts";
 export type { Sent } from "./outbox.ts";
 export type { VerifiedReceipt } from "./receipts.ts";
+export { growingDelays, type ReconnectPolicy } from "./reconnection.ts";
 export type { IndexRange, RememberedMessage } from "./words.ts";
 
 export interface ClientOptions {
@@ -29,7 +32,7 @@ export interface ClientOptions {
   readonly chain: readonly Uint8Array[];
   readonly key: PrivateKey;
   readonly anchors: readonly Certificate[];
-  /** A CRL, DER; the server gives newer ones. */
+  /** A CRL file as `parseCrlBundle` reads it; the server gives newer ones. */
   readonly crl?: Uint8Array;
   readonly vaultFile: string;
   readonly transcriptsFolder: string;
@@ -37,6 +40,9 @@ export interface ClientOptions {
   readonly history: boolean;
   readonly random: (length: number) => Uint8Array;
   readonly now: () => number;
+  readonly timeouts?: ConnectionTimeouts;
+  /** How a lost connection is brought back once a login has succeeded. Without it, it stays lost and what waits on it fails. */
+  readonly reconnect?: ReconnectPolicy;
   readonly onEvent: OnEvent;
 }
 
@@ -74,8 +80,19 @@ export interface Client {
   login(account: { email: string; password: string }): Promise<void>;
   /** @returns the id of the conversation with that person, begun if there was none */
   openDirect(username: string): Promise<Hex>;
-  /** Many may be on their way; they stand in the order of the calls. */
+  /**
+   * Many may be on their way; they stand in the order of the calls. While a lost connection is brought back they wait; when
+   * none comes they reject, and the words are sent after the next login all the same.
+   */
   send(conversation: Hex, text: string): Promise<Sent>;
+  /**
+   * Leaves with all own devices, after what waits to be sent. A conversation of two is over then, for both; receipts over it
+   * can still be made.
+   *
+   * @returns where the `leave` stands
+   * @throws {ClientError} `CONVERSATION_CLOSED` somebody was faster
+   */
+  leave(conversation: Hex): Promise<Sent>;
   receipt(conversation: Hex): Promise<VerifiedReceipt>;
   /** @param file a new file to write instead of the folder's `disclosure.json` */
   disclose(
@@ -86,7 +103,9 @@ export interface Client {
   conversations(): readonly ConversationSummary[];
   members(conversation: Hex): readonly Member[];
   history(conversation: Hex, count?: number): readonly RememberedMessage[];
-  /** Waits for what is on its way, makes receipts, closes everything. @throws {ClientError} `NOT_COUNTERSIGNED`, after closing */
+  /** The user wants to end: a lost connection is brought back at once, or within a limited time not at all. */
+  hurry(): void;
+  /** As `hurry`; waits for what is on its way, makes receipts, closes everything. @throws {ClientError} `NOT_COUNTERSIGNED`, after closing */
   quit(): Promise<void>;
   /** Closes everything at once, without receipts; what was not sent waits in the vault. Harmless after `quit`. */
   close(): void;
@@ -95,7 +114,7 @@ export interface Client {
 /**
  * Opens the vault and gets ready; nothing is sent.
  *
- * @throws {ClientError} `CERTIFICATE_REFUSED`, `VAULT_IN_USE`, `VAULT_WRONG_KEY`, `VAULT_UNUSABLE`
+ * @throws {ClientError} `CERTIFICATE_REFUSED`, `CRL_REFUSED`, `VAULT_IN_USE`, `VAULT_WRONG_KEY`, `VAULT_UNUSABLE`
  */
 export async function openClient(options: ClientOptions): Promise<Client> {
   const self = openSelf(options);
@@ -126,17 +145,20 @@ class RunningClient implements Client {
     this.username = self.username;
     this.email = self.email;
     const revocations = new Revocations({ anchors, vault, onEvent });
-    if (options.crl !== undefined) revocations.take(options.crl);
+    revocations.trust(self.verified);
+    if (options.crl !== undefined) revocations.takeFile(options.crl);
     const directory = new Directory({ anchors, revocations, vault, now, onEvent });
     const devices = new Devices({ vault, self, random });
     const keyPackages = new KeyPackages({ vault, devices, random, now });
     const groups = new GroupFollower({ own: self.certificate.fingerprint, directory, random });
+    const { timeouts = defaultTimeouts, reconnect } = options;
     this.#session = new Session(
-      { host, port, self, directory, revocations, keyPackages, random, now, onEvent },
+      { host, port, self, directory, revocations, keyPackages, random, now, timeouts, reconnect, onEvent },
       {
         entered: (connection) => this.#conversations.connected(connection),
         pushed: (push) => this.#conversations.push(push),
         revocationsChanged: () => this.#conversations.revocationsChanged(),
+        interrupted: () => this.#conversations.interrupted(),
         left: (reason) => this.#conversations.disconnected(reason),
       },
     );
@@ -146,13 +168,17 @@ class RunningClient implements Client {
       ...{ transcriptsFolder, keepHistory, random, now, onEvent },
       connection: () => this.#session.require(),
       connectionIfOpen: () => this.#session.connection,
+      isMending: () => this.#session.isMending,
     };
     this.#receipts = new Receipts(this.#context);
     this.#conversations = new Conversations(this.#context, {
       receipts: this.#receipts,
       onKeyPackageUsed: () => this.#session.topUp(),
     });
-    this.#timer = setInterval(() => this.#conversations.maintain(), maintenanceMs);
+    this.#timer = setInterval(() => {
+      this.#conversations.maintain();
+      revocations.warnIfStale(now());
+    }, maintenanceMs);
     this.#timer.unref();
   }
 
@@ -180,6 +206,13 @@ class RunningClient implements Client {
     const ready =
       this.#conversations.loadedWithLog(conversation) ?? (await this.#conversations.ready(conversation));
     return ready.send(text);
+  }
+
+  async leave(conversation: Hex): Promise<Sent> {
+    this.#requireOpen();
+    const ready =
+      this.#conversations.loadedWithLog(conversation) ?? (await this.#conversations.ready(conversation));
+    return ready.leave();
   }
 
   async receipt(conversation: Hex): Promise<VerifiedReceipt> {
@@ -220,8 +253,13 @@ class RunningClient implements Client {
     return history(this.#context, this.#conversations.find(conversation), count);
   }
 
+  hurry(): void {
+    void this.#session.hurry();
+  }
+
   async quit(): Promise<void> {
     if (this.#isClosed) return;
+    await this.#session.hurry();
     const failures: unknown[] = [];
     const receipts = [...this.#conversations.loaded].map(async (conversation) => {
       const { standing, state } = conversation;
@@ -230,7 +268,11 @@ class RunningClient implements Client {
       const isDone = receipt_complete && receipt_size === size;
       if (isDone && this.#session.connection === undefined) return;
       try {
-        await this.#receipts.make(conversation);
+        await this.#receipts.make(conversation).catch(async (error: unknown) => {
+          if (!this.#session.isMending) throw error;
+          await this.#session.hurry();
+          await this.#receipts.make(conversation);
+        });
       } catch (error) {
         failures.push(error);
       }

@@ -7,6 +7,7 @@ export type ClientErrorCode =
   | "SERVER_CERTIFICATE"
   | "HANDSHAKE_FAILED"
   | "CONNECTION_LOST"
+  | "REPLACED"
   | "NOT_CONNECTED"
   | "TIMEOUT"
   | "SERVER_MISBEHAVED"
@@ -19,6 +20,7 @@ export type ClientErrorCode =
   // people and conversations
   | "NO_SUCH_PERSON"
   | "CERTIFICATE_REFUSED"
+  | "CRL_REFUSED"
   | "IDENTITY_CHANGED"
   | "NO_SUCH_CONVERSATION"
   | "CONVERSATION_STOPPED"

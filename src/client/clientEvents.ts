@@ -62,6 +62,19 @@ export type ClientEvent =
       readonly conversation?: Hex;
     }
   | { readonly event: "error"; readonly code: string; readonly message: string; readonly conversation?: Hex }
+  /** The connection was lost, and the client brings it back by itself. What is sent meanwhile waits in the outbox. */
+  | { readonly event: "connection"; readonly state: "lost"; readonly code: string; readonly message: string }
+  /** Another attempt follows in so many ms. `code` and `message`: why there is no connection. */
+  | {
+      readonly event: "connection";
+      readonly state: "retrying";
+      readonly inMs: number;
+      readonly code: string;
+      readonly message: string;
+    }
+  /** Logged in again; catching up follows. */
+  | { readonly event: "connection"; readonly state: "back" }
+  /** There is no connection, and none will come by itself. */
   | { readonly event: "closed"; readonly code: string; readonly message: string };
 
 export type WarningCode =

@@ -6,6 +6,7 @@ import type { RecordLayer } from "../channel/recordLayer.ts";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import { maxSessionFrameBytes } from "../wire/frame.ts";
+import type { AlertCode } from "../wire/handshakeMessages.ts";
 import {
   type LoginRequest,
   loginRequestSchema,
@@ -17,14 +18,27 @@ import {
 import { ClientError } from "./clientError.ts";
 import { SocketTransport } from "./socketTransport.ts";
 
-/** TCP connect and handshake together. */
-export const handshakeTimeoutMs = 10_000;
-/** Longest wait for the answer to one request; after it the connection is given up. */
-export const requestTimeoutMs = 30_000;
-/** A ping goes out when nothing was sent for so long. */
-export const pingAfterMs = 30_000;
-/** The connection is given up when nothing arrived for so long. */
-export const idleTimeoutMs = 90_000;
+/** All in ms. */
+export interface ConnectionTimeouts {
+  /** TCP connect and handshake together. */
+  readonly handshakeMs: number;
+  /** Longest wait for the answer to one request; after it the connection is given up. */
+  readonly requestMs: number;
+  /** A ping goes out when nothing was sent for so long. */
+  readonly pingAfterMs: number;
+  /** The connection is given up when nothing arrived for so long. */
+  readonly idleMs: number;
+}
+
+export const defaultTimeouts: ConnectionTimeouts = {
+  handshakeMs: 10_000,
+  requestMs: 30_000,
+  pingAfterMs: 30_000,
+  idleMs: 90_000,
+};
+
+/** How often it is looked whether one of them is over. */
+const tickMs = 1_000;
 
 /** Which answer a request has besides `refused`. */
 const answerTypes = {
@@ -56,6 +70,7 @@ export interface ConnectionOptions {
   readonly chain: readonly Uint8Array[];
   readonly key: PrivateKey;
   readonly random: (length: number) => Uint8Array;
+  readonly timeouts: ConnectionTimeouts;
   /** Judges the server's chain for the host that was dialled; throws to refuse it. */
   readonly verifyServer: (chain: readonly Uint8Array[]) => VerifiedCertificate;
   readonly onStep: (step: "connect" | "certificate" | "keys") => void;
@@ -80,6 +95,7 @@ export class Connection {
   readonly #onPush: (push: Push) => void;
   readonly #onClose: (reason: ClientError) => void;
   readonly #pending = new Map<number, Pending>();
+  readonly #timeouts: ConnectionTimeouts;
   readonly #ticker: ReturnType<typeof setInterval>;
   #nextId = 1;
   #closed: ClientError | undefined;
@@ -98,25 +114,24 @@ export class Connection {
     this.#records = established.records;
     this.#onPush = options.onPush;
     this.#onClose = options.onClose;
-    this.#ticker = setInterval(() => this.#tick(), 1_000);
+    this.#timeouts = options.timeouts;
+    this.#ticker = setInterval(() => this.#tick(), tickMs);
     this.#ticker.unref();
     void this.#run();
   }
 
-  /** @throws {ClientError} `CONNECT_FAILED`, `SERVER_CERTIFICATE`, `HANDSHAKE_FAILED`, `TIMEOUT` */
+  /** @throws {ClientError} `CONNECT_FAILED`, `SERVER_CERTIFICATE`, `CERTIFICATE_REFUSED`, `HANDSHAKE_FAILED`, `TIMEOUT` */
   static async open(options: ConnectionOptions): Promise<Connection> {
     const { host, port, chain, key, random, onStep } = options;
-    const late = new ChannelError(
-      "TIMEOUT",
-      `no answer from ${host}:${port} in ${handshakeTimeoutMs / 1000} s`,
-    );
+    const { handshakeMs } = options.timeouts;
+    const late = new ChannelError("TIMEOUT", `no answer from ${host}:${port} in ${handshakeMs / 1000} s`);
     let transport: SocketTransport | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const deadline = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         transport?.fail(late);
         reject(late);
-      }, handshakeTimeoutMs);
+      }, handshakeMs);
     });
     let refusal: unknown;
     let sent: readonly Uint8Array[] = [];
@@ -140,7 +155,7 @@ export class Connection {
       return new Connection(transport, established, sent, options);
     } catch (error) {
       transport?.close();
-      throw asHandshakeError(error, refusal);
+      throw asHandshakeError(error, { refusal, isServerKnown: sent.length > 0 });
     } finally {
       clearTimeout(timer);
       deadline.catch(() => undefined);
@@ -180,7 +195,7 @@ export class Connection {
         ? encodeJson(loginRequestSchema, withId<LoginRequest>(request, id))
         : encodeJson(requestSchema, withId<Request>(request, id));
     return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject, deadlineMs: performance.now() + requestTimeoutMs });
+      this.#pending.set(id, { resolve, reject, deadlineMs: performance.now() + this.#timeouts.requestMs });
       this.#write(bytes);
     });
   }
@@ -198,8 +213,7 @@ export class Connection {
         const received = this.#records.open(payload);
         if (received.kind === "message")
           this.#dispatch(decodeJson(serverMessageSchema, received.bytes, maxSessionFrameBytes));
-        else if (received.kind === "alert")
-          this.#end(new ClientError("CONNECTION_LOST", `the server ended the session: ${received.code}`));
+        else if (received.kind === "alert") this.#end(asAlertError(received.code));
       }
     } catch (error) {
       if (error instanceof ChannelError && error.code === "CLOSED")
@@ -231,12 +245,13 @@ export class Connection {
 
   #tick(): void {
     const now = performance.now();
+    const { requestMs, idleMs, pingAfterMs } = this.#timeouts;
     // Requests are kept in the order in which they were sent, so the first has waited longest.
     const [oldest] = this.#pending.values();
     if (oldest !== undefined && now > oldest.deadlineMs)
-      this.#end(new ClientError("TIMEOUT", `the server did not answer within ${requestTimeoutMs / 1000} s`));
-    else if (now > this.#lastReceivedMs + idleTimeoutMs)
-      this.#end(new ClientError("TIMEOUT", `nothing from the server for ${idleTimeoutMs / 1000} s`));
+      this.#end(new ClientError("TIMEOUT", `the server did not answer within ${requestMs / 1000} s`));
+    else if (now > this.#lastReceivedMs + idleMs)
+      this.#end(new ClientError("TIMEOUT", `nothing from the server for ${idleMs / 1000} s`));
     else if (now > this.#lastSentMs + pingAfterMs) this.request({ type: "ping" }).catch(() => undefined);
   }
 
@@ -271,7 +286,27 @@ function isAnswer<T extends ServerMessage["type"]>(
   return message.type === type;
 }
 
-function asHandshakeError(error: unknown, refusal: unknown): ClientError {
+/** What the server's last word means. */
+function asAlertError(alert: AlertCode): ClientError {
+  if (alert === "replaced")
+    return new ClientError("REPLACED", "another connection with this account has taken over");
+  if (certificateAlerts.includes(alert))
+    return new ClientError("CERTIFICATE_REFUSED", `the server refuses the own certificate: ${alert}`);
+  return new ClientError("CONNECTION_LOST", `the server ended the session: ${alert}`);
+}
+
+const certificateAlerts: readonly AlertCode[] = [
+  "bad_certificate",
+  "certificate_expired",
+  "certificate_revoked",
+  "unknown_ca",
+];
+
+/** @param isServerKnown its certificate was accepted: alerts from then on come under its keys */
+function asHandshakeError(
+  error: unknown,
+  { refusal, isServerKnown }: { refusal: unknown; isServerKnown: boolean },
+): ClientError {
   if (error instanceof ClientError) return error;
   const what = error instanceof Error ? error.message : "";
   if (refusal !== undefined)
@@ -280,5 +315,7 @@ function asHandshakeError(error: unknown, refusal: unknown): ClientError {
     });
   if (error instanceof ChannelError && error.code === "TIMEOUT")
     return new ClientError("TIMEOUT", error.message, { cause: error });
+  const alert = error instanceof ChannelError ? error.alert : undefined;
+  if (isServerKnown && alert !== undefined && certificateAlerts.includes(alert)) return asAlertError(alert);
   return new ClientError("HANDSHAKE_FAILED", `the key exchange failed: ${what}`, { cause: error });
 }

@@ -1,7 +1,8 @@
 import type { Hex } from "../base/hex.ts";
 import { visible } from "../base/visible.ts";
-import { encodeAcknowledgeBody } from "../log/bodies.ts";
+import { encodeAcknowledgeBody, encodeLeaveBody } from "../log/bodies.ts";
 import type { LogState } from "../log/logState.ts";
+import { isSamePerson } from "../log/roster.ts";
 import type { StoredEntry, WireCheckpoint } from "../wire/sessionMessages.ts";
 import { Announcements } from "./announcements.ts";
 import { ClientError } from "./clientError.ts";
@@ -9,6 +10,7 @@ import type { ConversationContext } from "./conversationContext.ts";
 import {
   asConversationError,
   conversationClosed,
+  conversationLeft,
   conversationStopped,
   isConnectionTrouble,
   notConnected,
@@ -20,7 +22,7 @@ import { Intake } from "./intake.ts";
 import type { Invitation } from "./inviteDirect.ts";
 import { Outbox, type OutgoingItem, outcomeOf, type Sent } from "./outbox.ts";
 import { encodePlaintext } from "./plaintext.ts";
-import { isCommit, Poster } from "./poster.ts";
+import { isCommit, noComplaints, Poster } from "./poster.ts";
 import { Standing } from "./standing.ts";
 import { Upkeep } from "./upkeep.ts";
 
@@ -119,11 +121,9 @@ export class Conversation {
 
   /** A connection is there: catch up, then send what waits. */
   connected(): void {
-    this.#poster.startOver();
     this.#upkeep.forgetUploads();
     this.#paused = undefined;
-    // An own create that never stood leaves nothing to ask for.
-    if (this.standing.log.size > 0 || !this.outbox.items.some(isCommit)) this.#inbox.mustAsk();
+    this.#mustAsk();
     this.wake();
   }
 
@@ -141,8 +141,15 @@ export class Conversation {
     this.wake();
   }
 
-  /** The connection is gone. What was not accepted stays in the vault. */
+  /** The connection is gone: nothing is on its way any more. What was not accepted stays in the vault. */
+  interrupted(): void {
+    this.#poster.startOver();
+    this.#mustAsk();
+  }
+
+  /** As `interrupted`, and no other connection is being made: nobody waits any longer. */
   disconnected(error: ClientError): void {
+    this.interrupted();
     this.outbox.rejectAll(error);
     this.#idle.settle(error);
   }
@@ -150,14 +157,21 @@ export class Conversation {
   /** Puts words into the outbox. @returns where they stand once they were accepted and the server's root is the own one */
   send(text: string): Promise<Sent> {
     const content = encodePlaintext(text);
-    if (this.state?.closed) throw conversationClosed();
+    this.#requireStay();
     return this.#enqueue("message", content);
+  }
+
+  /** Posts the own person's `leave` behind what waits. @returns when it stands; from this call on nothing more can be sent */
+  leave(): Promise<Sent> {
+    this.#requireStay();
+    return this.#enqueue("leave", encodeLeaveBody());
   }
 
   /** Posts an `acknowledge` when something stands that no own entry has covered. */
   async acknowledge(): Promise<void> {
+    // There has to be somebody to say it to, now and when all is said.
+    this.#context.connection();
     await this.idle();
-    // There has to be somebody to say it to.
     this.#context.connection();
     const { log } = this.standing;
     const { fingerprint } = this.#context.self.certificate;
@@ -173,7 +187,7 @@ export class Conversation {
     if (this.#trouble !== undefined) return Promise.reject(this.#trouble);
     if (this.#running === undefined) {
       if (this.#isDone) return Promise.resolve();
-      if (this.#context.connectionIfOpen() === undefined) return Promise.reject(notConnected());
+      if (this.#isAlone) return Promise.reject(notConnected());
     }
     return this.#idle.wait();
   }
@@ -201,11 +215,33 @@ export class Conversation {
   }
 
   /** An entry of the outbox, durable when the step that follows has run. */
-  #enqueue(kind: "message" | "acknowledge", content: Uint8Array): Promise<Sent> {
+  #enqueue(kind: "message" | "acknowledge" | "leave", content: Uint8Array): Promise<Sent> {
     if (this.#trouble !== undefined) return Promise.reject(this.#trouble);
     const item = this.outbox.add(kind, content, "last");
     this.wake();
     return outcomeOf(item);
+  }
+
+  /** @throws {ClientError} `CONVERSATION_CLOSED` somebody of the two has left, or the own person has or is about to */
+  #requireStay(): void {
+    if (this.state?.closed) throw conversationClosed();
+    if (this.#hasLeft || this.outbox.items.some(({ kind }) => kind === "leave")) throw conversationLeft();
+  }
+
+  /** Whether the own person has left, here or on another device: then nothing of it can stand any more. */
+  get #hasLeft(): boolean {
+    const { self } = this.#context;
+    return this.state?.departed.some((row) => isSamePerson(row, self)) === true;
+  }
+
+  /** An own create that never stood leaves nothing to ask for. */
+  #mustAsk(): void {
+    if (this.standing.log.size > 0 || !this.outbox.items.some(isCommit)) this.#inbox.mustAsk();
+  }
+
+  /** Whether there is no connection, nor is one being made. */
+  get #isAlone(): boolean {
+    return this.#context.connectionIfOpen() === undefined && !this.#context.isMending();
   }
 
   get #isDone(): boolean {
@@ -237,10 +273,12 @@ export class Conversation {
         if (this.#paused === undefined) await this.#upkeep.run(connection);
         if (this.#wanted || this.#broken !== undefined) continue;
       }
-      const { complaints } = this.standing;
-      this.#poster.pump(this.#paused === undefined ? connection : undefined, { complaints, mayPost });
-      const hindrance = connection === undefined || this.#wanted ? undefined : this.#upkeep.hindrance;
-      if (connection === undefined) this.disconnected(notConnected());
+      const complaints = this.#hasLeft ? noComplaints : this.standing.complaints;
+      // The step may have outlived its connection.
+      const live = connection === this.#context.connectionIfOpen() ? connection : undefined;
+      this.#poster.pump(this.#paused === undefined ? live : undefined, { complaints, mayPost });
+      const hindrance = live === undefined || this.#wanted ? undefined : this.#upkeep.hindrance;
+      if (this.#isAlone) this.disconnected(notConnected());
       else if (hindrance !== undefined && this.#paused === undefined) this.#pause(hindrance);
     }
   }
@@ -271,7 +309,9 @@ export class Conversation {
     if (resolution?.kind === "upload again") this.#upkeep.forgetUploads();
     if (resolution?.kind === "later" || resolution?.kind === "exists") this.#pause(resolution.error);
     if (resolution?.kind === "exists") this.#owner.exists(this, resolution.error.detail);
-    if (this.state?.closed) this.#poster.dropMessages(conversationClosed());
+    if (this.#hasLeft) this.#poster.dropWaiting(() => true, conversationLeft());
+    else if (this.state?.closed)
+      this.#poster.dropWaiting(({ kind }) => kind !== "acknowledge", conversationClosed());
   }
 
   /** Sends nothing more until the next connection; what waits stays in the vault. */

@@ -26,4 +26,6 @@ export interface ConversationContext {
   connection(): Connection;
   /** The connection once it is authenticated. */
   connectionIfOpen(): Connection | undefined;
+  /** Whether there is no connection and one may come by itself: then nobody gives up waiting. */
+  isMending(): boolean;
 }

@@ -5,6 +5,10 @@ export function conversationClosed(): ClientError {
   return new ClientError("CONVERSATION_CLOSED", "one of the two has left this conversation");
 }
 
+export function conversationLeft(): ClientError {
+  return new ClientError("CONVERSATION_CLOSED", "you have left this conversation");
+}
+
 export function conversationStopped(): ClientError {
   return new ClientError(
     "CONVERSATION_STOPPED",

@@ -97,6 +97,11 @@ export class Conversations implements ConversationOwner {
     await Promise.all(Array.from({ length: maxCatchingUp }, worker));
   }
 
+  /** The connection was lost, and another is being made. */
+  interrupted(): void {
+    for (const conversation of this.#loaded.values()) conversation.interrupted();
+  }
+
   disconnected(error: ClientError): void {
     for (const conversation of [...this.#loaded.values()]) conversation.disconnected(error);
   }

@@ -90,7 +90,10 @@ export class Directory {
     const [leaf, ...intermediates] = this.#chainOf(fingerprint);
     if (leaf === undefined)
       throw new ClientError("CERTIFICATE_REFUSED", `certificate ${fingerprint} is not known`);
-    return verifyPath({ leaf, intermediates, anchors: this.#anchors, crls: [], purpose: "evidence", atMs });
+    const anchors = this.#anchors;
+    const verified = verifyPath({ leaf, intermediates, anchors, crls: [], purpose: "evidence", atMs });
+    this.#revocations.trust(verified);
+    return verified;
   }
 
   /** Whether the newest CRL, however old, lists a certificate of the path. */
@@ -169,8 +172,13 @@ export class Directory {
     options: { purpose: Purpose; host?: string; crlGraceMs?: number },
   ): VerifiedCertificate {
     if (leaf === undefined) throw new ClientError("CERTIFICATE_REFUSED", "a chain without a certificate");
+    const request = { leaf, intermediates, anchors: this.#anchors, atMs: this.#now(), ...options };
     const { crls } = this.#revocations;
-    return verifyPath({ leaf, intermediates, anchors: this.#anchors, crls, atMs: this.#now(), ...options });
+    const verified = verifyPath({ ...request, crls });
+    // A list that was waiting for one of these issuing CAs may name this very certificate.
+    return this.#revocations.trust(verified)
+      ? verifyPath({ ...request, crls: this.#revocations.crls })
+      : verified;
   }
 
   #chainOf(fingerprint: Hex): readonly Certificate[] {

@@ -78,6 +78,8 @@ export class Inbox {
   async fetch(connection: Connection): Promise<void> {
     const from = this.#standing.log.size;
     const attested = this.#standing.record.checkpoint?.size ?? 0;
+    // What is pushed while the answer is on its way may be newer than the answer.
+    const known = [...this.#checkpoints];
     const { conversation, entries, checkpoint, ...answer } = await connection.request({
       type: "fetch_entries",
       conversation: this.#conversation,
@@ -86,7 +88,7 @@ export class Inbox {
     });
     this.#mustAsk = false;
     const isAnswer = conversation === this.#conversation && answer.from === from;
-    const isBehind = [...this.#checkpoints, checkpoint].some(({ size }) => size > from);
+    const isBehind = [...known, checkpoint].some(({ size }) => size > from);
     if (!isAnswer || (entries.length === 0 && isBehind))
       throw new ClientError(
         "SERVER_MISBEHAVED",

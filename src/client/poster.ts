@@ -13,6 +13,7 @@ import {
 import { ClientError } from "./clientError.ts";
 import type { AnswerTo, Connection } from "./connection.ts";
 import type { ConversationContext } from "./conversationContext.ts";
+import { conversationClosed } from "./conversationErrors.ts";
 import type { ConversationKeys } from "./conversationKeys.ts";
 import type { Outbox, OutgoingItem } from "./outbox.ts";
 import { judgeRefusal } from "./refusalPolicy.ts";
@@ -75,8 +76,8 @@ export class Poster {
     const posts: OutgoingItem[] = [];
     while (connection !== undefined && this.#refusal === undefined) {
       const inFlight = outbox.inFlight;
-      // What stands behind an own commit is of the epoch that it opens.
-      if (inFlight.length >= maxInFlight || inFlight.some(isCommit)) break;
+      // What stands behind an own commit is of the epoch that it opens; behind an own `leave` nothing can stand.
+      if (inFlight.length >= maxInFlight || inFlight.some((one) => isCommit(one) || isLeave(one))) break;
       let item = outbox.items[inFlight.length];
       const isFree = item === undefined || (item.seqno === undefined && !isAcknowledge(item));
       if (isFree && hasComplaints(options.complaints) && !inFlight.some(isAcknowledge))
@@ -99,7 +100,7 @@ export class Poster {
     this.#refusals = 0;
   }
 
-  /** A new connection: nothing is on its way yet. */
+  /** The connection is gone: nothing is on its way any more. */
   startOver(): void {
     this.#refusal = undefined;
     this.#refusals = 0;
@@ -119,7 +120,7 @@ export class Poster {
     const verdict = this.#refusals > maxRefusals ? "later" : judgeRefusal(item, error);
     switch (verdict) {
       case "drop":
-        this.#drop([item], error);
+        this.#drop([item], error.refusal === "CLOSED" ? conversationClosed() : error);
         return { kind: "again", error };
       case "sign again":
         item.refused = true;
@@ -133,12 +134,10 @@ export class Poster {
     }
   }
 
-  /** The conversation is closed: words that wait can't go any more. */
-  dropMessages(error: ClientError): void {
-    this.#drop(
-      this.#parts.outbox.items.filter(({ kind, inFlight }) => kind === "message" && !inFlight),
-      error,
-    );
+  /** Somebody has left: what waits and can't stand any more is given up. */
+  dropWaiting(isOver: (item: OutgoingItem) => boolean, error: ClientError): void {
+    const items = this.#parts.outbox.items.filter((item) => !item.inFlight && isOver(item));
+    if (items.length > 0) this.#drop(items, error);
   }
 
   #drop(items: readonly OutgoingItem[], error: ClientError): void {
@@ -230,12 +229,18 @@ export interface Complaints {
   readonly unprocessable: readonly number[];
 }
 
+export const noComplaints: Complaints = { disputed: [], unprocessable: [] };
+
 export function hasComplaints({ disputed, unprocessable }: Complaints): boolean {
   return disputed.length > 0 || unprocessable.length > 0;
 }
 
 export function isCommit({ kind }: { kind: string }): boolean {
   return kind === "create" || kind === "membership";
+}
+
+function isLeave({ kind }: { kind: string }): boolean {
+  return kind === "leave";
 }
 
 function isAcknowledge({ kind }: { kind: string }): boolean {

@@ -2,9 +2,10 @@ import { equalBytes } from "../base/bytes.ts";
 import { buildStatement, maxStatementBytes } from "../evidence/receiptStatement.ts";
 import type { LogState } from "../log/logState.ts";
 import { servesAs } from "../log/memberIdentity.ts";
+import type { Certificate } from "../pki/certificate.ts";
 import { mergeSignedData } from "../pki/cms/mergeSignedData.ts";
 import { signDetached } from "../pki/cms/signDetached.ts";
-import { decodeSignedData, type SignerInfo } from "../pki/cms/signedData.ts";
+import { decodeSignedData, type SignedData, type SignerInfo } from "../pki/cms/signedData.ts";
 import { uncoveredParts } from "../pki/cms/uncoveredParts.ts";
 import { verifySigner } from "../pki/cms/verifySigner.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
@@ -181,14 +182,17 @@ export class Receipts {
     let isDated = false;
     for (const signer of file.signers) {
       verifySigner(signer, statement);
-      const path = this.#verify(signer, state);
+      const dates = signer.counterSignatures.map(({ signingTimeMs }) => signingTimeMs);
+      const isServer = servesAs(signer.certificate, state.server.name);
+      // As a verdict will have it: who says when a signature was made is the server, also about its own.
+      const signedMs = isServer ? signer.signingTimeMs : Math.min(...dates);
+      const path = this.#verify(signer, file, { state, signedMs });
       paths.push(path);
       const member = state.senders.get(signer.fingerprint);
-      const isServer = servesAs(signer.certificate, state.server.name);
       if (member === undefined && !isServer)
         throw new ClientError("BAD_RECEIPT", "the receipt is signed by somebody who is no member");
       for (const counter of signer.counterSignatures) {
-        paths.push(this.#verify(counter, state));
+        paths.push(this.#verify(counter, file, { state, signedMs: counter.signingTimeMs }));
         if (!servesAs(counter.certificate, state.server.name))
           throw new ClientError(
             "BAD_RECEIPT",
@@ -204,14 +208,27 @@ export class Receipts {
     return { signers, isComplete: isServerIn && isDated };
   }
 
-  /** Paths are judged when the log ended: whoever signs later had a certificate then. */
-  #verify(signer: SignerInfo, state: LogState): VerifiedCertificate {
+  /**
+   * Paths are judged when the signature was made, but never before the log ended: nobody can have signed for it earlier.
+   *
+   * @param signedMs infinite when nobody has dated it: then the end of the log counts
+   */
+  #verify(
+    signer: SignerInfo,
+    file: SignedData,
+    { state, signedMs }: { state: LogState; signedMs: number },
+  ): VerifiedCertificate {
     const { directory } = this.#context;
     const chain = directory.certificates(signer.fingerprint);
-    const known = chain.length > 0 ? chain : [signer.certificate];
+    const known = chain.length > 0 ? chain : [signer.certificate, ...file.certificates.filter(isAuthority)];
+    const atMs = Math.max(Number.isFinite(signedMs) ? signedMs : 0, state.lastAt);
     return directory.verifyAt(
       known.map(({ der }) => der),
-      state.lastAt,
+      atMs,
     );
   }
+}
+
+function isAuthority({ basicConstraints }: Certificate): boolean {
+  return basicConstraints?.ca === true;
 }

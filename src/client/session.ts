@@ -1,10 +1,11 @@
 import { visible } from "../base/visible.ts";
 import { ClientError } from "./clientError.ts";
 import type { OnEvent } from "./clientEvents.ts";
-import { Connection, type Push } from "./connection.ts";
+import { type AnswerTo, Connection, type ConnectionTimeouts, type Push } from "./connection.ts";
 import type { Self } from "./devices.ts";
 import { type Directory, primaryServerName } from "./directory.ts";
 import type { KeyPackages } from "./keyPackages.ts";
+import { Reconnection, type ReconnectPolicy } from "./reconnection.ts";
 import type { Revocations } from "./revocations.ts";
 
 /** How far the server's clock may be from the own one before it is told. */
@@ -19,6 +20,9 @@ export interface SessionOptions {
   readonly keyPackages: KeyPackages;
   readonly random: (length: number) => Uint8Array;
   readonly now: () => number;
+  readonly timeouts: ConnectionTimeouts;
+  /** `undefined`: a lost connection stays lost. */
+  readonly reconnect: ReconnectPolicy | undefined;
   readonly onEvent: OnEvent;
 }
 
@@ -29,6 +33,9 @@ export interface SessionUser {
   pushed(push: Exclude<Push, { type: "crl" }>): void;
   /** There is a newer CRL. */
   revocationsChanged(): void;
+  /** The connection was lost; another is being made. */
+  interrupted(): void;
+  /** There is no connection, and none comes by itself. */
   left(reason: ClientError): void;
 }
 
@@ -48,11 +55,33 @@ export class Session {
   #connection: Connection | undefined;
   #isAuthenticated = false;
   #isClosed = false;
+  /** What a lost connection takes to log in again: from the first login to `close`. */
+  #account: { readonly email: string; readonly password: string } | undefined;
+  readonly #reconnection: Reconnection | undefined;
   #publishing: Promise<void> = Promise.resolve();
 
   constructor(options: SessionOptions, user: SessionUser) {
     this.#options = options;
     this.#user = user;
+    const { reconnect: policy, onEvent } = options;
+    this.#reconnection =
+      policy &&
+      new Reconnection({
+        policy,
+        attempt: () => this.#reenter(),
+        onGivenUp: (reason) => this.#leave(reason),
+        onEvent,
+      });
+  }
+
+  /** Whether there is no connection and one may come by itself. */
+  get isMending(): boolean {
+    return this.#reconnection?.isRunning === true;
+  }
+
+  /** The client is about to end. @returns when there is a connection, or no hope of one */
+  async hurry(): Promise<void> {
+    await this.#reconnection?.hurry();
   }
 
   /** The connection once the account is known. */
@@ -70,7 +99,7 @@ export class Session {
 
   /** @throws {ClientError} as `Connection.open` */
   async connect(): Promise<void> {
-    const { host, port, self, random, directory, onEvent } = this.#options;
+    const { host, port, self, random, timeouts, directory, onEvent } = this.#options;
     if (this.#connection?.isOpen) return;
     const connection = await Connection.open({
       host,
@@ -78,8 +107,10 @@ export class Session {
       chain: self.chain,
       key: self.key,
       random,
+      timeouts,
       verifyServer: (serverChain) => directory.verifyServer(serverChain, host),
-      onStep: (step) => onEvent({ event: "progress", step }),
+      // Of later connections it is told when they stand.
+      onStep: (step) => this.isMending || onEvent({ event: "progress", step }),
       onPush: (push) => this.#take(push),
       onClose: (reason) => this.#ended(reason),
     });
@@ -94,23 +125,72 @@ export class Session {
 
   /** Registers or logs in, fills up the key packages, and lets the user catch up. */
   async enter(request: EntryRequest): Promise<void> {
-    const { self, now, onEvent, revocations, keyPackages } = this.#options;
     const connection = this.#connection;
     if (connection === undefined) throw new ClientError("NOT_CONNECTED", "connect first");
+    const answer = await this.#authenticate(connection, request);
+    const { email, password } = request;
+    if (!this.#isClosed) this.#account = { email, password };
+    const { username } = answer;
+    this.#options.onEvent({
+      event: "authenticated",
+      username,
+      email,
+      registered: request.type === "register",
+    });
+    await this.#settleIn(connection, answer);
+  }
+
+  async #authenticate(connection: Connection, request: EntryRequest): Promise<AnswerTo<"login">> {
     const answer =
       request.type === "register" ? await connection.request(request) : await connection.request(request);
-    const { username, email } = self;
+    const { username, email } = this.#options.self;
     if (answer.username !== username || answer.email !== email)
       throw new ClientError("SERVER_MISBEHAVED", `the server logged in ${visible(answer.username)} instead`);
-    this.#isAuthenticated = true;
-    onEvent({ event: "authenticated", username, email, registered: request.type === "register" });
+    if (this.#connection === connection) this.#isAuthenticated = true;
+    return answer;
+  }
+
+  /** Fills up the key packages and lets the user catch up. */
+  async #settleIn(connection: Connection, answer: AnswerTo<"login">): Promise<void> {
+    const { now, revocations, keyPackages } = this.#options;
     this.#compareClocks(answer.time - now());
-    revocations.warnIfStale(now());
     await keyPackages.topUp(connection, {
       oneTime: answer.one_time_key_packages,
       lastResort: answer.last_resort_key_package,
     });
+    // The server's list has come with the login; only now it is known how old the newest is.
+    revocations.warnIfStale(now());
     await this.#user.entered(connection);
+    if (this.#connection === connection) this.#reconnection?.proved();
+  }
+
+  /** One attempt to bring a lost connection back. What comes after the login is no part of it. */
+  async #reenter(): Promise<void> {
+    await this.connect();
+    const connection = this.#connection;
+    const account = this.#account;
+    if (connection === undefined || account === undefined)
+      throw new ClientError("CONNECTION_LOST", "the connection was lost again");
+    try {
+      const answer = await this.#authenticate(connection, { type: "login", ...account });
+      if (this.connection === undefined || !this.isMending)
+        throw new ClientError("CONNECTION_LOST", "the connection was lost again");
+      this.#reconnection?.succeeded();
+      this.#options.onEvent({ event: "connection", state: "back" });
+      this.#settleIn(connection, answer).catch((error: unknown) => this.#unsettled(connection, error));
+    } catch (error) {
+      connection.close(new ClientError("CONNECTION_LOST", "the login failed"));
+      throw error;
+    }
+  }
+
+  /** Catching up failed as a whole: perhaps the next connection is better. */
+  #unsettled(connection: Connection, error: unknown): void {
+    if (this.#isClosed || !connection.isOpen) return;
+    const message = error instanceof Error ? error.message : "";
+    connection.close(
+      error instanceof ClientError ? error : new ClientError("SERVER_MISBEHAVED", message, { cause: error }),
+    );
   }
 
   /** A key package was used: another takes its place on the server. */
@@ -139,6 +219,8 @@ export class Session {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#account = undefined;
+    this.#reconnection?.stop();
     const reason = new ClientError("CONNECTION_LOST", "closed");
     if (this.#connection?.isOpen) this.#connection.close(reason);
     else this.#options.onEvent({ event: "closed", code: "QUIT", message: "closed" });
@@ -182,10 +264,19 @@ export class Session {
   }
 
   #ended(reason: ClientError): void {
+    const wasIn = this.#isAuthenticated;
     this.#connection = undefined;
     this.#isAuthenticated = false;
-    if (!this.#isClosed) this.#user.left(reason);
-    const code = this.#isClosed ? "QUIT" : reason.code;
-    this.#options.onEvent({ event: "closed", code, message: reason.message });
+    if (this.#isClosed) this.#options.onEvent({ event: "closed", code: "QUIT", message: reason.message });
+    // An attempt to bring it back sees for itself that it failed.
+    else if (this.isMending) return;
+    else if (wasIn && this.#account !== undefined && this.#reconnection?.start(reason))
+      this.#user.interrupted();
+    else this.#leave(reason);
+  }
+
+  #leave(reason: ClientError): void {
+    this.#user.left(reason);
+    this.#options.onEvent({ event: "closed", code: reason.code, message: reason.message });
   }
 }

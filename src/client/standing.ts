@@ -1,4 +1,4 @@
-import type { Hex } from "../base/hex.ts";
+import { encodeHex, type Hex } from "../base/hex.ts";
 import { type Checkpoint, formatCheckpoint } from "../log/checkpoint.ts";
 import { emptyRoot } from "../log/merkle.ts";
 import type { WireCheckpoint } from "../wire/sessionMessages.ts";
@@ -51,7 +51,8 @@ export class Standing {
   #record: ConversationRecord;
   #folder: TranscriptFolder | undefined;
   #writtenCheckpoint: string | undefined;
-  #writtenEpoch = -1;
+  /** What `certificates.pem` was written for. */
+  #writtenFor = "";
 
   constructor(context: ConversationContext, conversation: Hex) {
     const { vault, directory, transcriptsFolder, onEvent } = context;
@@ -240,10 +241,12 @@ export class Standing {
     const lines = [checkpoint, contradiction]
       .filter((wire) => wire !== null)
       .map((wire) => formatCheckpoint({ conversation: this.#conversation, ...wire }));
+    // The roster changes with the epoch, the server's certificate when it was renewed.
+    const writtenFor = [state.epoch, checkpoint?.server, contradiction?.server].join(" ");
+    if (writtenFor !== this.#writtenFor) this.writeCertificates();
+    this.#writtenFor = writtenFor;
     if (lines.join("\n") !== this.#writtenCheckpoint) folder.writeCheckpoints(lines);
     this.#writtenCheckpoint = lines.join("\n");
-    if (state.epoch !== this.#writtenEpoch) this.writeCertificates();
-    this.#writtenEpoch = state.epoch;
   }
 
   /** Everything that a verifier needs beside the transcript. */
@@ -262,8 +265,10 @@ export class Standing {
       [...certificates, ...directory.anchors].map(({ fingerprint, der }) => [fingerprint, der]),
     );
     this.folder.writeCertificates([...all.values()]);
-    const [crl] = revocations.crls;
-    if (crl !== undefined) this.folder.writeCrl(crl.der);
+    // A list of a CA that nothing here comes from would be one that nobody can judge.
+    const issuers = new Set(certificates.map(({ issuer }) => encodeHex(issuer)));
+    const crls = revocations.crls.filter(({ issuer }) => issuers.has(encodeHex(issuer)));
+    this.folder.writeCrls(crls.map(({ der }) => der));
   }
 
   #update(change: Partial<ConversationRecord>): void {

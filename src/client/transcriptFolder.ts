@@ -9,20 +9,24 @@ import {
   readFileSync,
   readSync,
   renameSync,
+  rmSync,
   statSync,
 } from "node:fs";
 import { join } from "node:path";
 import { encodeUtf8 } from "../base/bytes.ts";
 import { encodeHex, type Hex } from "../base/hex.ts";
 import { crypto } from "../crypto/crypto.ts";
+import { mergeSignedData } from "../pki/cms/mergeSignedData.ts";
+import { splitSignedData } from "../pki/cms/splitSignedData.ts";
 import { formatPem } from "../pki/pem.ts";
+import { PkiError } from "../pki/pkiError.ts";
 import { syncFolder, writeAll, writeFileAtomically } from "./atomicFile.ts";
 import { ClientError } from "./clientError.ts";
 
 const readBytes = 1024 * 1024;
 const lineEnd = 0x0a;
 
-/** The exact bytes that are signed, and the CMS SignedData over them. */
+/** The exact bytes that are signed, and one CMS SignedData with all signers, which the folder keeps in two files. */
 export interface ReceiptFiles {
   readonly statement: Uint8Array;
   readonly signedData: Uint8Array;
@@ -128,8 +132,10 @@ export class TranscriptFolder {
     this.#replace("certificates.pem", certificates.map((der) => formatPem("CERTIFICATE", der)).join(""));
   }
 
-  writeCrl(crl: Uint8Array): void {
-    this.#replace("crl.pem", formatPem("X509 CRL", crl));
+  /** @param crls one of each CA that the certificates come from; none leaves what is there */
+  writeCrls(crls: readonly Uint8Array[]): void {
+    if (crls.length === 0) return;
+    this.#replace("crl.pem", crls.map((der) => formatPem("X509 CRL", der)).join(""));
   }
 
   /**
@@ -141,21 +147,31 @@ export class TranscriptFolder {
     this.#replace("checkpoints.jsonl", lines.map((line) => `${line}\n`).join(""), false);
   }
 
-  /** Replaces the receipt. One of another size before it stays as `receipt-<older>.json` and `.p7s`. */
-  writeReceipt(receipt: ReceiptFiles, older: number | undefined): void {
-    if (older !== undefined) {
-      this.#rename("receipt.json", `receipt-${older}.json`);
-      this.#rename("receipt.p7s", `receipt-${older}.p7s`);
-    }
-    this.#replace("receipt.json", receipt.statement);
-    this.#replace("receipt.p7s", receipt.signedData);
+  /**
+   * Replaces the receipt: `receipt.json`, and its signers in `receipt.p7s` and `receipt.ed25519.p7s` as their keys say. One
+   * of another size before it stays as `receipt-<older>…`.
+   */
+  writeReceipt({ statement, signedData }: ReceiptFiles, older: number | undefined): void {
+    const signatures = splitSignedData(signedData);
+    if (older !== undefined)
+      for (const ending of ["json", "p7s", "ed25519.p7s"])
+        this.#rename(`receipt.${ending}`, `receipt-${older}.${ending}`);
+    this.#replace("receipt.json", statement);
+    this.#replaceOrRemove("receipt.p7s", signatures.p7s);
+    this.#replaceOrRemove("receipt.ed25519.p7s", signatures.ed25519);
   }
 
-  /** @returns the receipt's files, or `undefined` when one of them is missing */
+  /** @returns the receipt with all signers of both files, or `undefined` when something is missing or unreadable */
   readReceipt(): ReceiptFiles | undefined {
     const statement = this.#read("receipt.json");
-    const signedData = this.#read("receipt.p7s");
-    return statement === undefined || signedData === undefined ? undefined : { statement, signedData };
+    const [first, second] = ["receipt.p7s", "receipt.ed25519.p7s"].flatMap((name) => this.#read(name) ?? []);
+    if (statement === undefined || first === undefined) return undefined;
+    try {
+      return { statement, signedData: second === undefined ? first : mergeSignedData(first, second) };
+    } catch (error) {
+      if (error instanceof PkiError) return undefined;
+      throw error;
+    }
   }
 
   writeDisclosure(json: Uint8Array): string {
@@ -183,6 +199,11 @@ export class TranscriptFolder {
     } catch (cause) {
       throw new ClientError("TRANSCRIPT_UNUSABLE", `${name} can't be written in ${this.path}`, { cause });
     }
+  }
+
+  #replaceOrRemove(name: string, content: Uint8Array | undefined): void {
+    if (content === undefined) rmSync(join(this.path, name), { force: true });
+    else this.#replace(name, content);
   }
 
   #rename(from: string, to: string): void {

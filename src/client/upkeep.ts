@@ -125,7 +125,10 @@ export class Upkeep {
     const { self, now } = this.#context;
     const { state } = log;
     if (state === undefined || state.closed) return undefined;
-    if (keys.epoch === 0) return state.roster.some((row) => isSamePerson(row, self)) ? "rejoin" : undefined;
+    const own = self.certificate.fingerprint;
+    // Out of the group, or in it under a certificate that was renewed since.
+    if (keys.epoch === 0 || !state.roster.some(({ fingerprint }) => fingerprint === own))
+      return state.roster.some((row) => isSamePerson(row, self)) ? "rejoin" : undefined;
     if (this.#removable(state).length > 0) return "remove";
     return this.obstacles.length === 0 && keys.isPathDue(now()) ? "update" : undefined;
   }
@@ -201,10 +204,12 @@ export class Upkeep {
     const groupInfo = await downloadBlob(connection, names.group);
     const own = self.certificate.fingerprint;
     const isListed = state.roster.some(({ fingerprint }) => fingerprint === own);
-    // A certificate that is new takes the place of the person's expired or revoked one, else it is one device more.
-    const replaced = isListed
-      ? undefined
-      : state.roster.find((row) => isSamePerson(row, self) && this.obstacles.includes(row));
+    // A certificate that is new takes the place of the one before on this device, or of the person's expired or revoked
+    // one; else it is one device more.
+    const ofPerson = isListed ? [] : state.roster.filter((row) => isSamePerson(row, self));
+    const replaced =
+      ofPerson.find(({ device }) => devices.find(device) !== undefined) ??
+      ofPerson.find((row) => this.obstacles.includes(row));
     const batch = vault.batch();
     const taken = state.roster.some(({ device }) => device === idOf(devices.current()));
     const device = taken ? devices.create(batch) : devices.current();

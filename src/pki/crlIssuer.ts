@@ -15,10 +15,7 @@ const maxIntermediates = 8;
  * @param authorities certificates of issuing CAs from anywhere; they are candidates, not trusted
  * @throws {PkiError} `CRL_ISSUER_MISMATCH` when no candidate has the issuer's name, else what the last one was refused for
  */
-export function findCrlIssuer(
-  crl: Crl,
-  { anchors, authorities, atMs }: CrlTrust,
-): Certificate {
+export function findCrlIssuer(crl: Crl, { anchors, authorities, atMs }: CrlTrust): Certificate {
   let refusal = new PkiError("CRL_ISSUER_MISMATCH", "the CRL is not one of a CA that is trusted here");
   const candidates = [...anchors, ...authorities].filter(({ subject }) => equalBytes(subject, crl.issuer));
   for (const issuer of candidates)

@@ -3,6 +3,7 @@ import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
 import { personOf } from "../pki/identity.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { Account, CertificateRecord } from "../store/accountStore.ts";
+import { legacyPassword } from "../store/legacyPassword.ts";
 import type { LoginRequest } from "../wire/sessionMessages.ts";
 import { accountCounter, addressCounter } from "./loginDelay.ts";
 import type { PasswordHasher } from "./passwordHasher.ts";
@@ -82,7 +83,9 @@ export class Accounts {
     });
     if (waitMs > 0) throw tryLater("too many failed logins", waitMs);
     // The attempt counts as failed until the password has proven right: also when the hasher is too busy.
-    if (!(await passwords.verify(password, account?.passwordHash)) || account === undefined) {
+    const salt = account?.legacySalt;
+    const proof = salt === undefined ? password : legacyPassword(salt, password);
+    if (!(await passwords.verify(proof, account?.passwordHash)) || account === undefined) {
       const nothing = { clear: [], forgive: [], nowMs: now() };
       await store.accounts.settleAttempt({ ...nothing, count: [ofAddress.subject] });
       throw new Refusal("AUTHENTICATION_FAILED", "no account with this email and password");
@@ -95,6 +98,13 @@ export class Accounts {
     });
     if (account.disabled)
       throw new Refusal("ACCOUNT_DISABLED", "this account is disabled, ask the server's operator");
+    // Taken over from the original: from now on its hash is like all others.
+    if (salt !== undefined)
+      await store.accounts.replacePassword({
+        account: account.id,
+        earlier: account.passwordHash,
+        passwordHash: await passwords.hash(password),
+      });
     if (account.certificate?.fingerprint === record.fingerprint) return account;
     const bound = await store.accounts.bindCertificate({
       account: account.id,

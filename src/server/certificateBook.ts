@@ -1,6 +1,5 @@
 import type { Hex } from "../base/hex.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
-import type { Crl } from "../pki/crl.ts";
 import { PkiError } from "../pki/pkiError.ts";
 import { type VerifiedCertificate, verifyPath } from "../pki/verifyPath.ts";
 import type { AccountStore } from "../store/accountStore.ts";
@@ -23,7 +22,7 @@ export class CertificateBook {
   readonly #anchors: readonly Certificate[];
   readonly #revocation: Revocation;
   /** Every message asks about every member. */
-  readonly #verdicts = new WeakMap<Certificate, { readonly crl: Crl; readonly revoked: boolean }>();
+  readonly #verdicts = new WeakMap<Certificate, { readonly version: number; readonly revoked: boolean }>();
   readonly #paths = new BoundedCache<Hex, Path>(maxKept);
 
   constructor(accounts: AccountStore, anchors: readonly Certificate[], revocation: Revocation) {
@@ -46,11 +45,11 @@ export class CertificateBook {
 
   /** @returns whether it is at hand and revoked; one that is not valid at that time has other reasons to be out */
   isRevoked(fingerprint: Hex, atMs: number): boolean {
-    const { crl } = this.#revocation;
+    const { crls, version } = this.#revocation;
     const leaf = this.#paths.find(fingerprint)?.leaf;
-    if (crl === undefined || leaf === undefined) return false;
+    if (crls.length === 0 || leaf === undefined) return false;
     const known = this.#verdicts.get(leaf);
-    if (known?.crl === crl) return known.revoked;
+    if (known?.version === version) return known.revoked;
     let verified: VerifiedCertificate;
     try {
       verified = this.at(fingerprint, atMs);
@@ -59,7 +58,7 @@ export class CertificateBook {
       throw error;
     }
     const revoked = this.#revocation.isRevoked(verified);
-    this.#verdicts.set(leaf, { crl, revoked });
+    this.#verdicts.set(leaf, { version, revoked });
     return revoked;
   }
 

@@ -60,8 +60,9 @@ function namedBlobs({ commit, welcome, group }: CreateBody | MembershipBody): Na
 }
 
 function checkServer({ identity }: GroupServices, { server }: CreateBody): void {
-  const { certificate } = identity.verified;
-  if (server.fingerprint !== certificate.fingerprint || !servesAs(certificate, server.name))
+  // A session that began before a renewal knows the certificate that it shook hands with.
+  const known = identity.find(server.fingerprint);
+  if (known === undefined || !servesAs(known.certificate, server.name))
     throw new Refusal(
       "BAD_BODY",
       `this server is not ${server.name} with the certificate ${server.fingerprint}`,

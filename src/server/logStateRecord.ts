@@ -1,4 +1,4 @@
-import { encodeHex, type Hex } from "../base/hex.ts";
+import { encodeHex } from "../base/hex.ts";
 import {
   boolean,
   decodeJson,
@@ -67,16 +67,17 @@ export function encodeLogState(state: LogState): Uint8Array {
   });
 }
 
-/** @returns `undefined` when the record is of another version: then the state has to be made from the entries */
+/** @returns `undefined` when the record is of another version or damaged: then the state has to be made from the entries */
 export function decodeLogState(bytes: Uint8Array): LogState | undefined {
   try {
-    const { v: _, peaks, senders, ...rest } = decodeJson(schema, bytes, maxStateBytes);
+    const { v: _, peaks, senders: rows, ...rest } = decodeJson(schema, bytes, maxStateBytes);
+    const senders = new Map(rows.map(({ fingerprint, ...sender }) => [fingerprint, sender]));
+    // The last of two rows for one device would win, and an earlier seqno could be used again.
+    if (senders.size !== rows.length) return undefined;
     return {
       ...rest,
       frontier: { size: rest.size, peaks: peaks.map((peak) => Uint8Array.fromHex(peak)) },
-      senders: new Map<Hex, LogState["senders"] extends ReadonlyMap<Hex, infer S> ? S : never>(
-        senders.map(({ fingerprint, ...sender }) => [fingerprint, sender]),
-      ),
+      senders,
     };
   } catch (error) {
     if (error instanceof SchemaError) return undefined;

@@ -1,7 +1,5 @@
+import { hashPassword } from "../store/passwordHash.ts";
 import { Refusal } from "./refusal.ts";
-
-// OWASP's second choice for Argon2id: 19 MiB, two passes.
-const options = { algorithm: "argon2id", memoryCost: 19_456, timeCost: 2 } as const;
 
 /**
  * Argon2id off the main thread, a few at a time: each takes 19 MiB and some 60 ms, so a flood of logins must not start
@@ -21,7 +19,7 @@ export class PasswordHasher {
 
   /** @returns a PHC string @throws {Refusal} `UNAVAILABLE` when too many wait */
   hash(password: string): Promise<string> {
-    return this.#inTurn(() => Bun.password.hash(password.normalize("NFC"), options));
+    return this.#inTurn(() => hashPassword(password.normalize("NFC")));
   }
 
   /**
@@ -40,7 +38,7 @@ export class PasswordHasher {
   }
 
   #hashOfNobody(): Promise<string> {
-    this.#nobody ??= Bun.password.hash("an account that does not exist", options);
+    this.#nobody ??= hashPassword("an account that does not exist");
     return this.#nobody;
   }
 

@@ -12,6 +12,7 @@ import { verifySigner } from "../pki/cms/verifySigner.ts";
 import { PkiError } from "../pki/pkiError.ts";
 import type { ReceiptRecord } from "../store/receiptStore.ts";
 import { maxReceiptBytes, type Request, type ServerMessage } from "../wire/sessionMessages.ts";
+import { requireValid } from "./checkpoints.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
 import { noSuchConversation } from "./directory.ts";
 import { Refusal, tryLater } from "./refusal.ts";
@@ -37,7 +38,7 @@ type ReceiptServices = Pick<
  * Takes a member's signature under the statement about a log, adds the server's own, and dates the member's with a
  * counter signature. The other members who are online are sent the file too.
  *
- * @throws {Refusal} `NOT_FOUND`, `TRY_LATER`, `BAD_RECEIPT`, `CERTIFICATE_REVOKED`, `TOO_MANY`, `UNAVAILABLE`
+ * @throws {Refusal} `NOT_FOUND`, `TRY_LATER`, `BAD_RECEIPT`, `CERTIFICATE_REVOKED`, `CERTIFICATE_INVALID`, `TOO_MANY`, `UNAVAILABLE`
  */
 export async function signReceipt(
   request: Requested<"sign_receipt">,
@@ -57,8 +58,11 @@ export async function signReceipt(
   if (waitMs > 0) throw tryLater("too many receipts", waitMs);
   if (certificates.isRevoked(member.fingerprint, now()))
     throw new Refusal("CERTIFICATE_REVOKED", "the certificate of this session is revoked");
+  // A counter signature dates the signature to now, and now the certificate has to be good.
+  if (now() >= member.certificate.validUntilMs + 1000)
+    throw new Refusal("CERTIFICATE_INVALID", "the certificate of this session has expired");
 
-  const size = statedSize(statement, conversation);
+  const size = statedSize(statement, conversation, member.fingerprint);
   if (size > visibleSize) throw new Refusal("BAD_RECEIPT", `the log has ${visibleSize} entries, not ${size}`);
   await checkStatement(services, { conversation, size, statement });
   checkSignature(signed_data, statement, member, now());
@@ -86,10 +90,14 @@ export async function fetchReceipt(
 }
 
 /** @throws {Refusal} `BAD_RECEIPT` */
-function statedSize(bytes: Uint8Array, conversation: Hex): number {
+function statedSize(bytes: Uint8Array, conversation: Hex, fingerprint: Hex): number {
   try {
     const statement = parseStatement(bytes);
-    if (statement.conversation === conversation) return statement.size;
+    if (statement.conversation === conversation) {
+      // Others would have to refuse the whole file for a signer whom the statement does not know.
+      if (statement.members.some((member) => member.fingerprint === fingerprint)) return statement.size;
+      throw new Refusal("BAD_RECEIPT", "the certificate of this session is none of the statement's members");
+    }
   } catch (cause) {
     if (!(cause instanceof EvidenceError)) throw cause;
     throw new Refusal("BAD_RECEIPT", cause.message, { cause });
@@ -155,6 +163,7 @@ async function addSignature(
   receipt: { conversation: Hex; size: number; statement: Uint8Array; member: Member; signed: Uint8Array },
 ): Promise<ReceiptRecord> {
   const { conversation, size, statement, member, signed } = receipt;
+  requireValid(identity.verified, now());
   const { certificate, chain } = identity.verified;
   const party = {
     certificate,

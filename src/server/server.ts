@@ -9,11 +9,13 @@ import { Accounts } from "./accounts.ts";
 import { CertificateBook } from "./certificateBook.ts";
 import { ConversationLogs } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
+import { ExpiryWatch } from "./expiryWatch.ts";
 import { Listener } from "./listener.ts";
+import { OwnIdentity, type ServerIdentity } from "./ownIdentity.ts";
 import { PasswordHasher } from "./passwordHasher.ts";
 import { certificateRecord } from "./person.ts";
 import { Relay } from "./relay.ts";
-import { Revocation } from "./revocation.ts";
+import { type CrlPolicy, Revocation } from "./revocation.ts";
 import { ServerError } from "./serverError.ts";
 import { serverIdentity } from "./serverIdentity.ts";
 import { defaultLimits, retention, type ServerLimits } from "./serverLimits.ts";
@@ -31,8 +33,10 @@ export interface ServerOptions {
   readonly key: PrivateKey;
   /** The CAs whose users may connect and whose server this is. */
   readonly anchors: readonly Certificate[];
-  /** A CRL file, PEM or DER. Without one nobody counts as revoked. */
+  /** A CRL file as `parseCrlBundle` reads it. Without one nobody counts as revoked. */
   readonly crl?: Uint8Array;
+  /** Default `defaultCrlPolicy`. */
+  readonly crlPolicy?: CrlPolicy;
   /** Belongs to the server from the moment `startServer` resolves. */
   readonly store: Store;
   readonly registration: "open" | "closed";
@@ -49,8 +53,20 @@ export interface RunningServer {
   /** Connections, and those among them that are logged in. */
   readonly connections: number;
   readonly sessions: number;
-  /** Takes a newer CRL: everybody is sent it, and whoever it names is cut off. @throws {ServerError} `CRL_REFUSED` */
-  replaceCrl(file: Uint8Array): void;
+  /**
+   * Takes the newer lists of a file: everybody is sent them, and whoever they name is cut off.
+   *
+   * @returns whether there was a newer one
+   * @throws {ServerError} `CRL_REFUSED`; what was in use stays
+   */
+  replaceCrl(file: Uint8Array): boolean;
+  /**
+   * Goes on with another certificate of the same names: for handshakes, checkpoints and receipts from now on. Sessions
+   * stay.
+   *
+   * @throws {ServerError} as at the start; what was in use stays
+   */
+  replaceIdentity(identity: Pick<ServerIdentity, "chain" | "key">): Promise<void>;
   /** Answers what was posted, tells every client `shutting_down`, closes connections and store. May be called again. */
   stop(): Promise<void>;
 }
@@ -63,9 +79,14 @@ export interface RunningServer {
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { host, store, now, log, random, registration, anchors } = options;
   const limits: ServerLimits = { ...defaultLimits, ...options.limits };
-  const revocation = new Revocation(anchors);
+  const revocation = new Revocation({
+    anchors,
+    authorities: decodedOrNone(options.chain.slice(1)),
+    ...(options.crlPolicy === undefined ? {} : { policy: options.crlPolicy }),
+  });
   if (options.crl !== undefined) revocation.replace(options.crl, now());
-  const identity = serverIdentity(options, revocation);
+  revocation.requireCurrent(now());
+  const identity = new OwnIdentity(serverIdentity(options, revocation));
 
   const certificates = new CertificateBook(store.accounts, anchors, revocation);
   const sessions = new SessionRegistry();
@@ -84,23 +105,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const logs = new ConversationLogs(store.log, certificates);
   const relay = new Relay({ ...shared, logs });
   const passwords = new PasswordHasher(limits);
-  const { chain, key } = identity;
+  const verifyClient = clientVerifier(shared);
   const services: SessionServices = {
     ...shared,
     logs,
     relay,
     accounts: new Accounts({ ...shared, passwords }),
-    handshake: { random, chain, key, verifyClient: clientVerifier(shared) },
+    handshake: () => ({ random, chain: identity.chain, key: identity.key, verifyClient }),
   };
 
   await passwords.prepare();
-  if (
-    (await store.accounts.putCertificate(certificateRecord(identity.verified, "server"), now())) !== "stored"
-  )
-    throw new ServerError(
-      "CERTIFICATE_REFUSED",
-      "the store knows another certificate with this issuer and serial number, issue a new one",
-    );
+  await storeIdentity(shared, identity);
   const running = new Set<Promise<void>>();
   const listener = new Listener({
     host,
@@ -115,8 +130,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
   });
   log("INFO", `Server running on ${host}:${listener.port}`);
-  sweep(shared);
-  const sweeper = setInterval(() => sweep(shared), retention.sweepEveryMs);
+  const expiry = new ExpiryWatch(shared);
+  const look = () => {
+    expiry.look(now());
+    sweep(shared);
+  };
+  look();
+  const sweeper = setInterval(look, retention.sweepEveryMs);
 
   const stop = async () => {
     log("INFO", "Server shutting down");
@@ -139,6 +159,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       return sessions.size;
     },
     replaceCrl: (file) => replaceCrl(shared, file),
+    async replaceIdentity({ chain, key }) {
+      const next = serverIdentity({ chain, key, anchors, now }, revocation);
+      identity.requireSameNames(next);
+      await storeIdentity(shared, next);
+      identity.replace(next);
+      log("INFO", `Certificate ${next.verified.certificate.fingerprint} in use`);
+      expiry.look(now());
+    },
     stop: () => {
       stopping ??= stop();
       return stopping;
@@ -151,38 +179,66 @@ function clientVerifier({ anchors, revocation, now }: Services) {
   return (chain: readonly Uint8Array[]): VerifiedCertificate => {
     const [leaf, ...intermediates] = chain.map(decodeCertificate);
     if (leaf === undefined) throw new PkiError("NO_PATH", "the client has sent no certificate");
-    const crls = revocation.crl === undefined ? [] : [revocation.crl];
+    const { crls, policy } = revocation;
     const verified = verifyPath({
       leaf,
       intermediates,
       anchors,
       crls,
-      // A list that is overdue still says who is revoked.
+      // A list that is overdue still says who is revoked: first that, then whether anybody else is let in.
       crlGraceMs: Number.POSITIVE_INFINITY,
+      crlRequired: policy.required,
       purpose: "client",
       atMs: now(),
     });
     personOf(leaf);
+    try {
+      revocation.requireCurrent(now());
+    } catch (cause) {
+      if (!(cause instanceof ServerError)) throw cause;
+      throw new PkiError("CRL_EXPIRED", cause.message, { cause });
+    }
     return verified;
   };
 }
 
-function replaceCrl(services: Services, file: Uint8Array): void {
-  const { revocation, sessions, log, now } = services;
-  const crl = revocation.replace(file, now());
-  log("INFO", `CRL number ${crl.number} in use`);
-  for (const session of [...sessions.all()]) {
-    if (revocation.isRevoked(session.member.certificate))
-      session.end(new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked"));
-    else session.send({ type: "crl", crl: crl.der });
+/** @throws {ServerError} `CERTIFICATE_REFUSED` */
+async function storeIdentity({ store, now }: Services, { verified }: ServerIdentity): Promise<void> {
+  const stored = await store.accounts.putCertificate(certificateRecord(verified, "server"), now());
+  if (stored !== "stored")
+    throw new ServerError(
+      "CERTIFICATE_REFUSED",
+      "the store knows another certificate with this issuer and serial number, issue a new one",
+    );
+}
+
+/** Candidates for issuers of lists; whether they are certificates at all is judged with the server's own path. */
+function decodedOrNone(chain: readonly Uint8Array[]): readonly Certificate[] {
+  try {
+    return chain.map(decodeCertificate);
+  } catch (error) {
+    if (error instanceof PkiError) return [];
+    throw error;
   }
 }
 
+function replaceCrl(services: Services, file: Uint8Array): boolean {
+  const { revocation, identity, sessions, log, now } = services;
+  const newer = revocation.replace(file, now());
+  for (const { number } of newer) log("INFO", `CRL number ${number} in use`);
+  if (newer.length === 0) return false;
+  if (revocation.isRevoked(identity.verified))
+    log("ERROR", "The server's own certificate is revoked: clients refuse it; issue another and send SIGHUP");
+  for (const session of [...sessions.all()]) {
+    if (revocation.isRevoked(session.member.certificate))
+      session.end(new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked"));
+    else for (const { der } of newer) session.send({ type: "crl", crl: der });
+  }
+  return true;
+}
+
 /** What has to be done now and then. */
-function sweep({ store, revocation, now, log }: Services): void {
-  const { crl } = revocation;
-  if (crl !== undefined && now() > crl.nextUpdateMs)
-    log("WARNING", `The CRL was due for renewal at ${new Date(crl.nextUpdateMs).toISOString()}`);
+function sweep({ store, now, log }: Services): void {
   store.sweep({ nowMs: now(), ...retention }).catch((error: unknown) => {
     log("WARNING", `Expired data could not be deleted: ${describeError(error)}`);
   });

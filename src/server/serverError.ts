@@ -10,7 +10,9 @@ export type ServerErrorCode =
   | "CERTIFICATE_EXPIRED"
   | "NOT_A_SERVER_CERTIFICATE"
   | "CERTIFICATE_REFUSED"
-  | "CRL_REFUSED";
+  | "CRL_REFUSED"
+  | "CRL_EXPIRED"
+  | "CRL_REQUIRED";
 
 /** The server was given something that it can't serve with. The message says what to do. */
 export class ServerError extends CodedError<ServerErrorCode> {

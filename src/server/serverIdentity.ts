@@ -4,9 +4,9 @@ import { serverNames } from "../pki/identity.ts";
 import { keyMatchesCertificate } from "../pki/keyFile.ts";
 import { PkiError } from "../pki/pkiError.ts";
 import { verifyPath } from "../pki/verifyPath.ts";
+import type { ServerIdentity } from "./ownIdentity.ts";
 import type { Revocation } from "./revocation.ts";
 import { ServerError } from "./serverError.ts";
-import type { ServerIdentity } from "./services.ts";
 
 interface IdentityOptions {
   readonly chain: readonly Uint8Array[];
@@ -47,7 +47,7 @@ function refusedBy(cause: PkiError): ServerError {
     case "NOT_YET_VALID":
       return new ServerError(
         "CERTIFICATE_EXPIRED",
-        `the server certificate is not valid now: ${cause.message}`,
+        `the server certificate is not valid now: ${cause.message}; renew it with "securechat issue --renew"`,
         {
           cause,
         },

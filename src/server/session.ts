@@ -22,7 +22,8 @@ import type { Member, Session } from "./sessionRegistry.ts";
 export interface SessionServices extends Services, LoginServices {
   readonly logs: ConversationLogs;
   readonly relay: Relay;
-  readonly handshake: ExchangeOptions & { readonly verifyClient: VerifyChain };
+  /** As the server is when the handshake begins: its certificate may be renewed while it runs. */
+  readonly handshake: () => ExchangeOptions & { readonly verifyClient: VerifyChain };
 }
 
 /**
@@ -46,9 +47,6 @@ export async function runSession(
     const certificate = await shakeHands(connection, services, onHandshakeEnd);
     const reader = new RequestReader();
     const { member, id } = await logIn(connection, reader, { certificate, network, tag }, services);
-    // A CRL may have come since the handshake.
-    if (services.revocation.isRevoked(certificate))
-      throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
     session = new ClientSession(connection, member, services);
     connection.watchIdle(limits.idleMs);
     log("INFO", `${tag} Client authenticated: ${visible(member.username)}`);
@@ -69,7 +67,7 @@ export async function runSession(
 async function shakeHands(connection: Connection, services: SessionServices, onEnd: () => void) {
   connection.deadlineMs = performance.now() + services.limits.handshakeMs;
   try {
-    const { peer, records } = await acceptChannel(connection, services.handshake);
+    const { peer, records } = await acceptChannel(connection, services.handshake());
     connection.establish(records);
     return peer;
   } finally {
@@ -119,6 +117,9 @@ class ClientSession implements Session {
     const { fingerprint, username, email } = this.member;
     await certificates.load([fingerprint]);
     const waiting = await store.keyPackages.count(fingerprint, now());
+    // A CRL may have come since the handshake; from here on it finds this session.
+    if (revocation.isRevoked(this.member.certificate))
+      throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
     // From here on without a pause: nothing may be pushed before the answer.
     sessions.add(this);
     this.send({
@@ -130,7 +131,7 @@ class ClientSession implements Session {
       one_time_key_packages: waiting.oneTime,
       last_resort_key_package: waiting.lastResort,
     });
-    if (revocation.crl !== undefined) this.send({ type: "crl", crl: revocation.crl.der });
+    for (const { der } of revocation.crls) this.send({ type: "crl", crl: der });
   }
 
   /** Returns when the entry is queued: its answer comes later, so that many can be stored together. */

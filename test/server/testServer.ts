@@ -65,9 +65,14 @@ export class TestServer {
     this.identity = identity;
   }
 
-  static async create(options: Partial<ServerOptions> = {}): Promise<TestServer> {
-    const authority = await createTestAuthority({ nowMs: Date.now() });
-    const server = new TestServer(authority, await authority.issueServer(["localhost", "127.0.0.1"]));
+  /** @param made the CA that users come from, and the server's certificate; by default of its own and of p256 keys */
+  static async create(
+    options: Partial<ServerOptions> = {},
+    made: { authority?: TestAuthority; identity?: Issued } = {},
+  ): Promise<TestServer> {
+    const authority = made.authority ?? (await createTestAuthority({ nowMs: Date.now() }));
+    const identity = made.identity ?? (await authority.issueServer(["localhost", "127.0.0.1"]));
+    const server = new TestServer(authority, identity);
     await server.start(options);
     return server;
   }
