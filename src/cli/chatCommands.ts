@@ -17,15 +17,24 @@ interface ChatCommand {
   readonly name: string;
   readonly usage: string;
   readonly help: string;
+  /** Whether its arguments are names of people or groups. */
+  readonly takesNames?: boolean;
   run(session: ChatTarget, args: readonly string[]): Promise<void> | void;
 }
 
-const chatCommands: readonly ChatCommand[] = [
+export const chatCommands: readonly ChatCommand[] = [
   {
     name: "to",
     usage: "/to NAME",
     help: "talk to this person",
+    takesNames: true,
     run: (session, [name]) => session.open(needed(name, "/to NAME")),
+  },
+  {
+    name: "leave",
+    usage: "/leave",
+    help: "leave this conversation; with one person, it ends for both",
+    run: leave,
   },
   { name: "members", usage: "/members", help: "who is in this conversation", run: showMembers },
   { name: "who", usage: "/who", help: "who you are and where you are connected", run: showSelf },
@@ -78,10 +87,10 @@ function showHelp(session: ChatTarget): void {
 function showMembers(session: ChatTarget): void {
   const members = session.client.members(current(session));
   session.view.answer(
-    members.map(
-      ({ username, email, fingerprint }) =>
-        `  ${visible(username)} <${visible(email)}> sha256:${fingerprint}`,
-    ),
+    members.flatMap(({ username, email, fingerprint, signedSize }) => [
+      `  ${visible(username)} <${visible(email)}> sha256:${fingerprint}`,
+      `    has signed for ${signedSize} entries`,
+    ]),
     { event: "members", members },
   );
 }
@@ -121,6 +130,16 @@ function listMessages({ view }: ChatTarget, messages: readonly RememberedMessage
     }),
     { event: "history", messages },
   );
+}
+
+async function leave(session: ChatTarget): Promise<void> {
+  const conversation = current(session);
+  const { index } = await session.client.leave(conversation);
+  session.view.answer(["  You have left. Its evidence stays; /to NAME begins a new conversation."], {
+    event: "left",
+    conversation,
+    index,
+  });
 }
 
 async function makeReceipt(session: ChatTarget): Promise<void> {

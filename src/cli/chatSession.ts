@@ -13,8 +13,18 @@ export interface ChatOptions {
   readonly waitFor: number;
 }
 
+/** A line that was handed over and is not accepted yet. */
+export interface UnsentLine {
+  readonly to: string;
+  readonly text: string;
+  /** Of `performance.now()`. */
+  readonly typedAtMs: number;
+}
+
 /** What a session of `connect` came to. */
 export interface ChatOutcome {
+  /** The connection was lost and did not come back: what is not sent is kept, what was waited for has not come. */
+  readonly isCutOff: boolean;
   /** Every line that was typed stands in the log. */
   readonly allSent: boolean;
   /** Every receipt that was asked for at the end is countersigned. */
@@ -28,11 +38,13 @@ export class ChatSession implements ChatTarget {
   readonly #options: ChatOptions;
   /** Whom lines go to: a username that was opened, and its conversation. */
   #peer: { readonly name: string; readonly conversation: Hex } | undefined;
-  /** Lines that were handed over and are not accepted yet. */
-  readonly #pending = new Set<Promise<void>>();
+  readonly #pending = new Map<Promise<void>, UnsentLine>();
   #allSent = true;
   #messages = 0;
   #onMessage: () => void = () => {};
+  #isCutOff = false;
+  /** Resolves while there is no connection. */
+  #offline = Promise.withResolvers<void>();
 
   constructor(client: Client, view: ChatView, options: ChatOptions) {
     this.client = client;
@@ -44,12 +56,25 @@ export class ChatSession implements ChatTarget {
     return this.#peer;
   }
 
+  /** Oldest first. */
+  get unsent(): readonly UnsentLine[] {
+    return [...this.#pending.values()];
+  }
+
   /** To be called with every event of the client, in its order. */
   note(event: ClientEvent): void {
     this.view.event(event);
-    if (event.event !== "message") return;
-    this.#messages += 1;
-    this.#onMessage();
+    if (event.event === "message") {
+      this.#messages += 1;
+      this.#onMessage();
+    } else if (event.event === "connection" && event.state === "back")
+      this.#offline = Promise.withResolvers<void>();
+    else if (event.event === "connection") this.#offline.resolve();
+    else if (event.event === "closed" && event.code !== "QUIT") {
+      this.#isCutOff = true;
+      this.#offline.resolve();
+      this.#onMessage();
+    }
   }
 
   /** Opens the conversation with this person, and lets later lines go there. */
@@ -66,17 +91,19 @@ export class ChatSession implements ChatTarget {
         await this.#obey(line);
       } else if (line !== "") this.#send(!this.#options.raw && line.startsWith("//") ? line.slice(1) : line);
     }
-    while (this.#messages < this.#options.waitFor)
+    while (this.#messages < this.#options.waitFor && !this.#isCutOff)
       await new Promise<void>((resolve) => {
         this.#onMessage = resolve;
       });
+    this.client.hurry();
     await this.settled();
-    return { allSent: this.#allSent, allCountersigned: await this.#quit() };
+    const allCountersigned = await this.#quit();
+    return { allSent: this.#allSent, allCountersigned, isCutOff: this.#isCutOff };
   }
 
   /** Waits until every line so far was accepted or refused. */
   async settled(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.all(this.#pending);
+    while (this.#pending.size > 0) await Promise.all(this.#pending.keys());
   }
 
   /** @returns whether every receipt is countersigned; the next connect fetches those that are not */
@@ -98,20 +125,21 @@ export class ChatSession implements ChatTarget {
       return;
     }
     // Lines don't wait for one another: the client keeps their order.
+    const { name: to, conversation } = this.#peer;
     const sending: Promise<void> = this.client
-      .send(this.#peer.conversation, text)
+      .send(conversation, text)
       .then(() => {})
       .catch((error: unknown) => {
         this.#allSent = false;
         this.#report(error);
       })
       .finally(() => this.#pending.delete(sending));
-    this.#pending.add(sending);
+    this.#pending.set(sending, { to, text, typedAtMs: performance.now() });
   }
 
   async #obey(line: string): Promise<void> {
-    // A command speaks about what was typed before it.
-    await this.settled();
+    // A command speaks about what was typed before it, as far as that can be sent now.
+    await Promise.race([this.settled(), this.#offline.promise]);
     try {
       await runChatCommand(this, line);
     } catch (error) {

@@ -27,27 +27,19 @@ const stepText = {
 
 type Line = readonly [stream: "out" | "err", text: string];
 
-/** Lines for people: the conversation on stdout, the rest on stderr. */
+/** Plain lines, as a pipe gets them: the conversation on stdout, the rest on stderr. */
 export class TextView implements ChatView {
-  readonly #quiet: (text: string) => string;
-  readonly #write: (stream: "out" | "err", line: string) => void;
-
-  /** @param options.write puts a line above whatever prompt there is */
-  constructor(options: { color: boolean; write: (stream: "out" | "err", line: string) => void }) {
-    this.#quiet = options.color ? (text) => `\u001b[2m${text}\u001b[22m` : (text) => text;
-    this.#write = options.write;
-  }
-
   answer(lines: readonly string[]): void {
-    for (const line of lines) this.#write("out", line);
+    for (const line of lines) process.stdout.write(`${line}\n`);
   }
 
   event(event: ClientEvent): void {
-    for (const [stream, text] of linesFor(event, this.#quiet)) this.#write(stream, text);
+    for (const [stream, text] of linesFor(event))
+      (stream === "out" ? process.stdout : process.stderr).write(`${text}\n`);
   }
 }
 
-function linesFor(event: ClientEvent, quiet: (text: string) => string): readonly Line[] {
+function linesFor(event: ClientEvent): readonly Line[] {
   switch (event.event) {
     case "progress":
       return [["err", stepText[event.step]]];
@@ -63,11 +55,11 @@ function linesFor(event: ClientEvent, quiet: (text: string) => string): readonly
     case "sent":
       return [["out", `>>> [To ${visible(event.to)}] seqno=${event.seqno}: ${visible(event.text)}`]];
     case "message": {
-      const about = quiet(`${clockTime(event.at)} ${visible(event.email)}`);
+      const about = `${clockTime(event.at)} ${visible(event.email)}`;
       return [["out", `[${visible(event.from)}] seqno=${event.seqno}: ${visible(event.text)}  ${about}`]];
     }
     case "membership":
-      return [["err", quiet(`* ${visible(event.by)}: ${event.action} (${names(event.members)})`)]];
+      return [["err", `* ${visible(event.by)}: ${event.action} (${names(event.members)})`]];
     case "receipt":
       return [
         [
@@ -83,6 +75,8 @@ function linesFor(event: ClientEvent, quiet: (text: string) => string): readonly
       return [["err", `! ${visible(event.message)}`]];
     case "error":
       return [["err", `✗ ${visible(event.message)} (${event.code})`]];
+    case "connection":
+      return linesOfConnection(event);
     case "closed":
       return [["err", "Connection closed"]];
   }
@@ -95,4 +89,15 @@ function names(list: readonly string[]): string {
 function clockTime(ms: number): string {
   const at = new Date(ms);
   return [at.getHours(), at.getMinutes()].map((part) => String(part).padStart(2, "0")).join(":");
+}
+
+function linesOfConnection(event: Extract<ClientEvent, { event: "connection" }>): readonly Line[] {
+  switch (event.state) {
+    case "lost":
+      return [["err", `! Connection lost: ${visible(event.message)}; what you write is kept and sent later`]];
+    case "retrying":
+      return [["err", `  trying again in ${Math.ceil(event.inMs / 1000)} s`]];
+    case "back":
+      return [["err", "✓ Connected again"]];
+  }
 }

@@ -55,7 +55,8 @@ export class ChildProcess {
   readonly #name: string;
   /** Its exit code, once all that it printed has been read. */
   readonly #exited: Promise<number>;
-  #wake: () => void = () => {};
+  /** Everybody who waits for a line. */
+  #waiting: (() => void)[] = [];
   #ended = false;
 
   /** @param name how failures call it */
@@ -99,6 +100,11 @@ export class ChildProcess {
     this.#child.kill(signal);
   }
 
+  /** Tells a server to read its files again. */
+  hangUp(): void {
+    this.#child.kill("SIGHUP");
+  }
+
   /** @returns the first line from `from` on for which `find` gives a value, and that value */
   async waitFor<T>(what: string, find: (line: string) => T | undefined): Promise<T> {
     const deadline = Date.now() + patienceMs;
@@ -111,10 +117,10 @@ export class ChildProcess {
         throw new Error(`${this.#name}: ${what} did not happen. It printed:\n${this.output}`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, Math.max(1, deadline - Date.now()));
-        this.#wake = () => {
+        this.#waiting.push(() => {
           clearTimeout(timer);
           resolve();
-        };
+        });
       });
     }
   }
@@ -128,6 +134,10 @@ export class ChildProcess {
       const event = parseEvent(line);
       return event !== undefined && matches(event) ? event : undefined;
     });
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   async #collect(stream: ReadableStream<Uint8Array>): Promise<void> {

@@ -149,7 +149,12 @@ const serveFlags: readonly Flag[] = [
     description: "How long past its nextUpdate a list lets anybody new in (default: 7)",
   },
   { name: "crl-required", description: "Refuse everybody without a list, or past its nextUpdate" },
-  { name: "db", value: "file", description: "Database file (default: securechat.db)" },
+  {
+    name: "db",
+    value: "file",
+    description:
+      "SQLite file, or a postgresql:// URL without a password (default: DATABASE_URL, DB_HOST …, also in .env; securechat.db)",
+  },
   { name: "registration", value: "mode", description: "open (default) or closed" },
   { name: "passphrase-file", value: "file", description: "Passphrase of the key" },
 ];

@@ -22,7 +22,7 @@ function readEditedLine(device: TerminalDevice, question: string): Promise<strin
   const screen = new Screen({ write: (text) => device.write(text), paint: paintWith({ color: false }) });
   let editor = emptyEditor;
   const draw = () => {
-    if (device.isStopped) return;
+    if (device.isAway) return;
     const { columns, rows } = device;
     const input = { prompt: [span(question)], ...editor.buffer, columns, maxRows: Math.max(1, rows - 1) };
     screen.update([], layOutInput(input), columns);

@@ -2,15 +2,17 @@ import { systemRandom } from "../crypto/systemRandom.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { ServerError } from "../server/serverError.ts";
 import { formatLogLine, type LogLevel } from "../server/serverLog.ts";
-import { openSqliteStore } from "../store/sqliteStore.ts";
-import type { Store } from "../store/store.ts";
-import { StoreError } from "../store/storeError.ts";
-import { CliError, type ExitCode, exitCodes, usageError } from "./cliError.ts";
+import { exitCodes, usageError } from "./cliError.ts";
 import { type Arguments, integerFlag } from "./commandLine.ts";
-import { readCertificates, readCredential } from "./credentialFiles.ts";
+import { readCertificates } from "./credentialFiles.ts";
 import { readFile } from "./files.ts";
+import { openStore } from "./openStore.ts";
+import { takeRenewals } from "./serveRenewals.ts";
+import { ServerCredential } from "./serverCredential.ts";
 
-/** `securechat serve`: runs until SIGTERM or SIGINT. */
+const dayMs = 86_400_000;
+
+/** `securechat serve`: runs until SIGTERM or SIGINT; SIGHUP has it read certificate, key and CRL again. */
 export async function serve(args: Arguments): Promise<number> {
   if (args.positionals.length > 0) throw usageError(`unexpected argument "${args.positionals[0]}"`);
   const host = args.text("host") ?? "0.0.0.0";
@@ -19,17 +21,21 @@ export async function serve(args: Arguments): Promise<number> {
   if (registration !== "open" && registration !== "closed")
     throw usageError(`--registration must be open or closed, not "${registration}"`);
   const anchors = readCertificates(args.text("ca") ?? "certs/ca_cert.pem", "CA certificate");
-  const { chain, key } = await readCredential(
-    {
-      cert: args.text("cert") ?? "certs/server_cert.pem",
-      key: args.text("key") ?? "certs/server_key.pem",
-      who: "server",
-    },
+  const crlFile = args.text("crl");
+  const crlPolicy = {
+    graceMs: integerFlag(args, "crl-grace", { min: 0, max: 3650, fallback: 7 }) * dayMs,
+    required: args.has("crl-required"),
+    source: crlFile ?? "the CRL",
+  };
+  // What is being read now needs no signal to be read.
+  process.on("SIGHUP", () => {});
+  const credential = await ServerCredential.open(
+    { cert: args.text("cert") ?? "certs/server_cert.pem", key: args.text("key") ?? "certs/server_key.pem" },
     args,
   );
-  const crlFile = args.text("crl");
+  const { chain, key } = credential.first;
   const stopped = stopSignal();
-  const store = await openStore(args.text("db") ?? "securechat.db");
+  const store = await openStore(args, (message) => log("INFO", message));
   let server: RunningServer;
   try {
     server = await startServer({
@@ -39,6 +45,7 @@ export async function serve(args: Arguments): Promise<number> {
       key,
       anchors,
       ...(crlFile === undefined ? {} : { crl: readFile(crlFile, "revocation list") }),
+      crlPolicy,
       store,
       registration,
       random: systemRandom,
@@ -48,9 +55,12 @@ export async function serve(args: Arguments): Promise<number> {
   } catch (error) {
     await store.close();
     if (!(error instanceof ServerError)) throw error;
-    throw usageError(error.message, error);
+    const isOwn = error.code === "CERTIFICATE_EXPIRED" || error.code === "CERTIFICATE_REFUSED";
+    throw usageError(isOwn ? `${credential.certFile}: ${error.message}` : error.message, error);
   }
+  const endRenewals = takeRenewals(server, { credential, crlFile, log });
   log("INFO", `${await stopped}: closing sessions`);
+  endRenewals();
   await server.stop();
   return exitCodes.done;
 }
@@ -64,17 +74,4 @@ function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve(signal));
   });
-}
-
-async function openStore(file: string): Promise<Store> {
-  if (/^[a-z]+:\/\/[^/]*:[^/]*@/i.test(file))
-    throw usageError("--db can't take a URL with a password, which everybody on this machine could read");
-  if (/^[a-z]+:\/\//i.test(file)) throw usageError(`--db ${file}: this version stores in a SQLite file only`);
-  try {
-    return await openSqliteStore({ file });
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    const code: ExitCode = error.code === "UNAVAILABLE" ? exitCodes.network : exitCodes.usage;
-    throw new CliError(code, `database ${file}: ${error.message}`, { cause: error });
-  }
 }

@@ -82,7 +82,8 @@ describe("KeyDecoder", () => {
         const decoder = new KeyDecoder();
         const keys: Key[] = [];
         const ends = [...cuts.map((cut) => Math.min(cut, bytes.length)), bytes.length].sort((a, b) => a - b);
-        for (const [i, end] of ends.entries()) keys.push(...decoder.push(bytes.subarray(ends[i - 1] ?? 0, end)));
+        for (const [i, end] of ends.entries())
+          keys.push(...decoder.push(bytes.subarray(ends[i - 1] ?? 0, end)));
         expect(joinTexts(keys)).toEqual(joinTexts(decode(parts.join(""))));
       }),
     );

@@ -149,6 +149,7 @@ describe("composeFrame()", () => {
       self: "alice",
       peer: "bob",
       connection: "connected",
+      nextAttemptInMs: undefined,
       others: [],
       unsent: 0,
       catchingUp: undefined,

@@ -113,6 +113,7 @@ describe("statusRow()", () => {
     self: "alice",
     peer: "bob",
     connection: "connected",
+    nextAttemptInMs: undefined,
     others: [mark],
     unsent: 0,
     catchingUp: undefined,
@@ -134,6 +135,10 @@ describe("statusRow()", () => {
 
   test("says what is wrong or under way", () => {
     expect(line({ connection: "offline", unsent: 2 })).toContain("alice to bob · offline · 2 unsent");
+    expect(line({ connection: "offline", nextAttemptInMs: 4100 })).toContain(
+      " · offline, trying again in 5 s · ",
+    );
+    expect(line({ connection: "offline", nextAttemptInMs: -1 })).toContain(" · offline, trying again · ");
     expect(line({ catchingUp: 312 })).toBe("alice to bob · connected · catching up: 312 messages");
     expect(line({ peer: undefined, others: [] })).toBe("alice · connected");
   });

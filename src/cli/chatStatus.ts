@@ -1,0 +1,72 @@
+import type { Client } from "../client/client.ts";
+import { ClientError } from "../client/clientError.ts";
+import { chatCommands } from "./chatCommands.ts";
+import type { ChatSession } from "./chatSession.ts";
+import type { ChatSource } from "./terminalChat.ts";
+import type { Vocabulary } from "./terminalCompletion.ts";
+import type { MemberMark } from "./terminalStatus.ts";
+
+/** What a terminal's status line and completion get to know of a session. */
+export function sourceOf(session: ChatSession, options: { raw: boolean }): ChatSource {
+  const { client } = session;
+  return {
+    status: () => ({
+      self: client.username,
+      peer: session.peer?.name,
+      others: marksOf(session),
+      unsent: session.unsent.length,
+    }),
+    unsentFor: (ms) => {
+      const since = performance.now() - ms;
+      return session.unsent.filter(({ typedAtMs }) => typedAtMs <= since);
+    },
+    vocabulary: () => ({ commands: options.raw ? [] : commandWords(), names: namesOf(client) }),
+  };
+}
+
+/** One mark for each other person: what one of their devices has signed for, they have. */
+function marksOf({ client, peer }: ChatSession): readonly MemberMark[] {
+  if (peer === undefined) return [];
+  const marks = new Map<string, MemberMark>();
+  for (const { username: name, left, signedSize, statementSize } of membersOf(client, peer.conversation)) {
+    if (left || name === client.username) continue;
+    const other = marks.get(name);
+    marks.set(name, {
+      name,
+      deliveredSize: undefined,
+      signedSize: Math.max(signedSize, other?.signedSize ?? 0),
+      statementSize: Math.min(statementSize, other?.statementSize ?? statementSize),
+    });
+  }
+  return [...marks.values()];
+}
+
+/** The conversation may be about to be read from the vault again: then nothing is known for a moment. */
+function membersOf(
+  client: Client,
+  conversation: Parameters<Client["members"]>[0],
+): ReturnType<Client["members"]> {
+  try {
+    return client.members(conversation);
+  } catch (error) {
+    if (error instanceof ClientError) return [];
+    throw error;
+  }
+}
+
+function commandWords(): Vocabulary["commands"] {
+  return [
+    ...chatCommands.map(({ name, takesNames = false }) => ({ name, takesNames })),
+    { name: "quit", takesNames: false },
+  ];
+}
+
+function namesOf(client: Client): string[] {
+  const conversations = client.conversations();
+  const people = conversations.flatMap(({ conversation }) =>
+    membersOf(client, conversation).map(({ username }) => username),
+  );
+  const names = new Set([...conversations.map(({ name }) => name), ...people]);
+  names.delete(client.username);
+  return [...names];
+}

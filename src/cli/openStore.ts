@@ -1,0 +1,39 @@
+import { openPostgresStore } from "../store/postgresStore.ts";
+import { openSqliteStore } from "../store/sqliteStore.ts";
+import type { Store } from "../store/store.ts";
+import { StoreError } from "../store/storeError.ts";
+import { CliError, type ExitCode, exitCodes } from "./cliError.ts";
+import type { Arguments } from "./commandLine.ts";
+import { databaseOptions } from "./databaseOptions.ts";
+import { readDotEnv } from "./dotEnv.ts";
+import { readText } from "./files.ts";
+
+/**
+ * Opens the store that `--db`, the environment or `.env` name.
+ *
+ * @param notice gets what the operator should know about it
+ * @throws {CliError} exit code 4 when the database can't be reached, 2 when it can't be used
+ */
+export async function openStore(args: Arguments, notice: (message: string) => void): Promise<Store> {
+  const dotEnv = readDotEnv(".env");
+  const options = databaseOptions(
+    args.text("db"),
+    (name) => process.env[name],
+    (name) => dotEnv.get(name),
+  );
+  try {
+    if (options.kind === "sqlite") return await openSqliteStore({ file: options.file });
+    const { address } = options;
+    const file = address.sslRootCertificate;
+    const rootCertificates =
+      file === undefined ? {} : { rootCertificates: readText(file, "CA of the database") };
+    const store = await openPostgresStore({ address, notice, ...rootCertificates });
+    notice(`storing in PostgreSQL: ${options.name}`);
+    return store;
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    const code: ExitCode = error.code === "UNAVAILABLE" ? exitCodes.network : exitCodes.usage;
+    const name = options.kind === "sqlite" ? options.file : options.name;
+    throw new CliError(code, `database ${name}: ${error.message}`, { cause: error });
+  }
+}
