@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 /**
@@ -25,6 +25,7 @@ if (
 ) {
   mkdirSync(join(root, "dist"), { recursive: true });
   const temporary = `${target}.${process.pid}.tmp`;
+  const started = new Date();
   // esm, because cjs byte code bakes build paths into import.meta; nothing is read from the working folder unasked.
   const child = Bun.spawnSync(
     [
@@ -48,6 +49,8 @@ if (
     rmSync(temporary, { force: true });
     process.exit(1);
   }
+  // A source that changes while this runs makes the executable an old one.
+  utimesSync(temporary, started, started);
   renameSync(temporary, target);
   process.stderr.write(`built dist/securechat (${Math.round(statSync(target).size / 1e6)} MB)\n`);
 }

@@ -33,7 +33,8 @@ export class TestLink {
           };
           socket.data = pair;
           this.#pairs.add(pair);
-          void this.#dial(port(), pair);
+          // Where nobody listens there is nothing behind the cable.
+          this.#dial(port, pair).catch(() => this.#close(pair));
         },
         data: (socket, chunk) => this.#forward(socket.data.server, chunk),
         drain: (socket) => flush(socket.data.client),
@@ -77,10 +78,10 @@ export class TestLink {
     this.#listener.stop(true);
   }
 
-  async #dial(port: number, pair: Pair): Promise<void> {
+  async #dial(port: () => number, pair: Pair): Promise<void> {
     pair.server.socket = await Bun.connect({
       hostname: "127.0.0.1",
-      port,
+      port: port(),
       socket: {
         data: (_, chunk) => this.#forward(pair.client, chunk),
         drain: () => flush(pair.server),

@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parsePem } from "../../src/pki/pem.ts";
 import { TcpProxy } from "./tcpProxy.ts";
-import { isMessage, quit, World } from "./world.ts";
+import { isMessage, patienceMs, quit, World } from "./world.ts";
+
+setDefaultTimeout(patienceMs);
 
 const same = "the same words, twice, and nobody may see that";
 const answer = "an answer from bob with an emoji 🙂 and ümläuts";
@@ -36,7 +38,7 @@ describe("two people talk through the executable", () => {
     server.stop();
     exitCodes.server = await server.exited;
     serverOutput = server.output;
-  }, 60_000);
+  });
 
   afterAll(async () => {
     proxy.stop();

@@ -6,14 +6,20 @@ import { ChildProcess, type Finished } from "../../src/cli/childProcess.ts";
 import { TerminalProcess } from "./terminalProcess.ts";
 
 const root = resolve(import.meta.dir, "../..");
-/** What all scenarios run. */
-export const executable = join(root, "dist/securechat");
+const given = process.env.SECURECHAT_EXECUTABLE;
+/** What all scenarios run: the executable that this variable names, such as a release that is to be tried, or our own. */
+export const executable = given === undefined ? join(root, "dist/securechat") : resolve(given);
 
-// Whoever runs one scenario alone gets the executable that belongs to the sources as they stand.
-const build = Bun.spawnSync([process.execPath, join(root, "bin/build.ts"), "--if-changed"], {
-  stderr: "pipe",
-});
-if (build.exitCode !== 0) throw new Error(`the executable can't be built:\n${build.stderr}`);
+if (given === undefined) {
+  // Whoever runs one scenario alone gets the executable that belongs to the sources as they stand.
+  const build = Bun.spawnSync([process.execPath, join(root, "bin/build.ts"), "--if-changed"], {
+    stderr: "pipe",
+  });
+  if (build.exitCode !== 0) throw new Error(`the executable can't be built:\n${build.stderr}`);
+}
+
+/** For `setDefaultTimeout`, which holds for one file: no scenario waits for time, but a loaded machine may need some. */
+export const patienceMs = 60_000;
 
 export type Provider = "native" | "noble";
 
