@@ -42,6 +42,12 @@ export const chatCommands: readonly ChatCommand[] = [
   { name: "search", usage: "/search TEXT", help: "messages that contain TEXT", run: search },
   { name: "receipt", usage: "/receipt", help: "make a receipt over everything so far", run: makeReceipt },
   {
+    name: "compare",
+    usage: "/compare [SIZE]",
+    help: "a code to read to each other: the same if the server shows both the same log",
+    run: compare,
+  },
+  {
     name: "disclose",
     usage: "/disclose RANGE|all [FILE]",
     help: "write words and openings for a third party, e.g. /disclose 3-5,8",
@@ -144,6 +150,22 @@ async function leave(session: ChatTarget): Promise<void> {
 
 async function makeReceipt(session: ChatTarget): Promise<void> {
   await session.client.receipt(current(session));
+}
+
+function compare(session: ChatTarget, [size]: readonly string[]): void {
+  if (size !== undefined && !/^[1-9][0-9]{0,9}$/.test(size))
+    throw new ClientError("BAD_RANGE", "it is used as /compare [SIZE]");
+  const conversation = current(session);
+  const comparison = session.client.comparison(conversation, size === undefined ? undefined : Number(size));
+  session.view.answer(
+    [
+      `  ${comparison.size} entries: ${comparison.code}`,
+      "  Read both to the other one over a channel that this server has no hand in. With different numbers of entries",
+      "  whoever has more uses /compare with the smaller one. Different codes for one number prove nothing good:",
+      "  keep both evidence folders and run: securechat verify A B",
+    ],
+    { event: "comparison", conversation, ...comparison },
+  );
 }
 
 async function disclose(session: ChatTarget, [range, file]: readonly string[]): Promise<void> {

@@ -1,3 +1,4 @@
+import { crypto } from "../crypto/crypto.ts";
 import { systemRandom } from "../crypto/systemRandom.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { ServerError } from "../server/serverError.ts";
@@ -35,6 +36,7 @@ export async function serve(args: Arguments): Promise<number> {
   );
   const { chain, key } = credential.first;
   const stopped = stopSignal();
+  log("INFO", `Cryptography by the ${crypto().name} provider`);
   const store = await openStore(args, (message) => log("INFO", message));
   let server: RunningServer;
   try {

@@ -3,6 +3,7 @@ import type { PrivateKey } from "../crypto/crypto.ts";
 import type { Certificate } from "../pki/certificate.ts";
 import { ClientError } from "./clientError.ts";
 import type { OnEvent } from "./clientEvents.ts";
+import { type Comparison, compare } from "./comparison.ts";
 import { type ConnectionTimeouts, defaultTimeouts } from "./connection.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import { Conversations } from "./conversations.ts";
@@ -10,6 +11,7 @@ import { Devices, type Self } from "./devices.ts";
 import { Directory } from "./directory.ts";
 import { GroupFollower } from "./groupFollower.ts";
 import { KeyPackages } from "./keyPackages.ts";
+import { type Member, membersOf } from "./member.ts";
 import { openSelf } from "./openSelf.ts";
 import type { Sent } from "./outbox.ts";
 import { Receipts, type VerifiedReceipt } from "./receipts.ts";
@@ -20,6 +22,8 @@ import { Vault } from "./vault.ts";
 import { disclose, history, type IndexRange, type RememberedMessage } from "./words.ts";
 
 export type { ClientEvent } from "./clientEvents.ts";
+export type { Comparison } from "./comparison.ts";
+export type { Member } from "./member.ts";
 export type { Sent } from "./outbox.ts";
 export type { VerifiedReceipt } from "./receipts.ts";
 export { growingDelays, type ReconnectPolicy } from "./reconnection.ts";
@@ -56,18 +60,6 @@ export interface ConversationSummary {
   readonly closed: boolean;
 }
 
-export interface Member {
-  readonly username: string;
-  readonly email: string;
-  readonly fingerprint: Hex;
-  readonly isOwn: boolean;
-  readonly left: boolean;
-  /** The prefix of the log that its last entry signed for; 0 until it has written. */
-  readonly signedSize: number;
-  /** The prefix that holds all that others have said: once `signedSize` has come this far, it has signed for everything. */
-  readonly statementSize: number;
-}
-
 /** One person's client: a vault, the conversations in it, and at most one connection. */
 export interface Client {
   readonly username: string;
@@ -102,6 +94,8 @@ export interface Client {
   ): Promise<{ file: string; indexes: readonly number[] }>;
   conversations(): readonly ConversationSummary[];
   members(conversation: Hex): readonly Member[];
+  /** What to compare with another member over another channel. @param size of the prefix; by default all that is durable */
+  comparison(conversation: Hex, size?: number): Comparison;
   history(conversation: Hex, count?: number): readonly RememberedMessage[];
   /** The user wants to end: a lost connection is brought back at once, or within a limited time not at all. */
   hurry(): void;
@@ -235,17 +229,12 @@ class RunningClient implements Client {
 
   members(conversation: Hex): readonly Member[] {
     this.#requireOpen();
-    const { state, standing } = this.#conversations.find(conversation);
-    const own = this.#context.self.certificate.fingerprint;
-    return (state?.roster ?? []).map(({ username, email, fingerprint }) => ({
-      username,
-      email,
-      fingerprint,
-      isOwn: fingerprint === own,
-      left: state?.senders.get(fingerprint)?.left === true,
-      signedSize: state?.senders.get(fingerprint)?.lastViewSize ?? 0,
-      statementSize: standing.log.lastStatementOfOthers(fingerprint) + 1,
-    }));
+    return membersOf(this.#conversations.find(conversation), this.#context.self.certificate.fingerprint);
+  }
+
+  comparison(conversation: Hex, size?: number): Comparison {
+    this.#requireOpen();
+    return compare(this.#conversations.find(conversation), size);
   }
 
   history(conversation: Hex, count?: number): readonly RememberedMessage[] {

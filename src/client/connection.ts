@@ -6,7 +6,6 @@ import type { RecordLayer } from "../channel/recordLayer.ts";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import { maxSessionFrameBytes } from "../wire/frame.ts";
-import type { AlertCode } from "../wire/handshakeMessages.ts";
 import {
   type LoginRequest,
   loginRequestSchema,
@@ -16,6 +15,7 @@ import {
   serverMessageSchema,
 } from "../wire/sessionMessages.ts";
 import { ClientError } from "./clientError.ts";
+import { asAlertError, asHandshakeError } from "./handshakeFailure.ts";
 import { SocketTransport } from "./socketTransport.ts";
 
 /** All in ms. */
@@ -284,38 +284,4 @@ function isAnswer<T extends ServerMessage["type"]>(
   type: T,
 ): message is Extract<ServerMessage, { type: T }> {
   return message.type === type;
-}
-
-/** What the server's last word means. */
-function asAlertError(alert: AlertCode): ClientError {
-  if (alert === "replaced")
-    return new ClientError("REPLACED", "another connection with this account has taken over");
-  if (certificateAlerts.includes(alert))
-    return new ClientError("CERTIFICATE_REFUSED", `the server refuses the own certificate: ${alert}`);
-  return new ClientError("CONNECTION_LOST", `the server ended the session: ${alert}`);
-}
-
-const certificateAlerts: readonly AlertCode[] = [
-  "bad_certificate",
-  "certificate_expired",
-  "certificate_revoked",
-  "unknown_ca",
-];
-
-/** @param isServerKnown its certificate was accepted: alerts from then on come under its keys */
-function asHandshakeError(
-  error: unknown,
-  { refusal, isServerKnown }: { refusal: unknown; isServerKnown: boolean },
-): ClientError {
-  if (error instanceof ClientError) return error;
-  const what = error instanceof Error ? error.message : "";
-  if (refusal !== undefined)
-    return new ClientError("SERVER_CERTIFICATE", `the server's certificate is refused: ${what}`, {
-      cause: refusal,
-    });
-  if (error instanceof ChannelError && error.code === "TIMEOUT")
-    return new ClientError("TIMEOUT", error.message, { cause: error });
-  const alert = error instanceof ChannelError ? error.alert : undefined;
-  if (isServerKnown && alert !== undefined && certificateAlerts.includes(alert)) return asAlertError(alert);
-  return new ClientError("HANDSHAKE_FAILED", `the key exchange failed: ${what}`, { cause: error });
 }

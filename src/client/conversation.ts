@@ -2,7 +2,6 @@ import type { Hex } from "../base/hex.ts";
 import { visible } from "../base/visible.ts";
 import { encodeAcknowledgeBody, encodeLeaveBody } from "../log/bodies.ts";
 import type { LogState } from "../log/logState.ts";
-import { isSamePerson } from "../log/roster.ts";
 import type { StoredEntry, WireCheckpoint } from "../wire/sessionMessages.ts";
 import { Announcements } from "./announcements.ts";
 import { ClientError } from "./clientError.ts";
@@ -16,6 +15,7 @@ import {
   notConnected,
 } from "./conversationErrors.ts";
 import { ConversationKeys } from "./conversationKeys.ts";
+import { departureOf, hasLeft } from "./departure.ts";
 import { IdleWaiters } from "./idleWaiters.ts";
 import { Inbox } from "./inbox.ts";
 import { Intake } from "./intake.ts";
@@ -41,7 +41,8 @@ export interface ConversationOwner {
 
 /**
  * One conversation: what arrives is taken in entry by entry, made durable in batches, then told; what is due is posted.
- * One step runs at a time. Whatever arrives meanwhile starts another.
+ * One step runs at a time. Whatever arrives meanwhile starts another. (Beyond 300 lines: what is left here is that step, and
+ * who may start it.)
  */
 export class Conversation {
   readonly id: Hex;
@@ -222,16 +223,10 @@ export class Conversation {
     return outcomeOf(item);
   }
 
-  /** @throws {ClientError} `CONVERSATION_CLOSED` somebody of the two has left, or the own person has or is about to */
+  /** @throws {ClientError} `CONVERSATION_CLOSED` */
   #requireStay(): void {
-    if (this.state?.closed) throw conversationClosed();
-    if (this.#hasLeft || this.outbox.items.some(({ kind }) => kind === "leave")) throw conversationLeft();
-  }
-
-  /** Whether the own person has left, here or on another device: then nothing of it can stand any more. */
-  get #hasLeft(): boolean {
-    const { self } = this.#context;
-    return this.state?.departed.some((row) => isSamePerson(row, self)) === true;
+    const departure = departureOf(this.state, this.#context.self, this.outbox.items);
+    if (departure !== undefined) throw departure;
   }
 
   /** An own create that never stood leaves nothing to ask for. */
@@ -273,7 +268,7 @@ export class Conversation {
         if (this.#paused === undefined) await this.#upkeep.run(connection);
         if (this.#wanted || this.#broken !== undefined) continue;
       }
-      const complaints = this.#hasLeft ? noComplaints : this.standing.complaints;
+      const complaints = hasLeft(this.state, this.#context.self) ? noComplaints : this.standing.complaints;
       // The step may have outlived its connection.
       const live = connection === this.#context.connectionIfOpen() ? connection : undefined;
       this.#poster.pump(this.#paused === undefined ? live : undefined, { complaints, mayPost });
@@ -309,7 +304,7 @@ export class Conversation {
     if (resolution?.kind === "upload again") this.#upkeep.forgetUploads();
     if (resolution?.kind === "later" || resolution?.kind === "exists") this.#pause(resolution.error);
     if (resolution?.kind === "exists") this.#owner.exists(this, resolution.error.detail);
-    if (this.#hasLeft) this.#poster.dropWaiting(() => true, conversationLeft());
+    if (hasLeft(this.state, this.#context.self)) this.#poster.dropWaiting(() => true, conversationLeft());
     else if (this.state?.closed)
       this.#poster.dropWaiting(({ kind }) => kind !== "acknowledge", conversationClosed());
   }

@@ -14,8 +14,9 @@ const maxUnproven = 16;
 const dayMs = 86_400_000;
 
 /**
- * The newest CRL of each CA that is trusted or stands on a path to one that is: what the vault kept, what a file gave, and what the server hands out after login. The
- * highest number that the CA signed counts; the server can hold a newer one back until `nextUpdate`, not take one away.
+ * The newest CRL of each CA that is trusted or stands on a path to one that is: what the vault kept, what a file gave, and
+ * what the server hands out after login. The highest number that the CA signed counts; the server can hold a newer one
+ * back until `nextUpdate`, not take one away.
  */
 export class Revocations {
   readonly #anchors: readonly Certificate[];

@@ -268,9 +268,10 @@ export class Session {
     this.#connection = undefined;
     this.#isAuthenticated = false;
     if (this.#isClosed) this.#options.onEvent({ event: "closed", code: "QUIT", message: reason.message });
-    // An attempt to bring it back sees for itself that it failed.
-    else if (this.isMending) return;
-    else if (wasIn && this.#account !== undefined && this.#reconnection?.start(reason))
+    // An attempt to bring it back sees for itself that it failed; something may have been posted already.
+    else if (this.isMending) {
+      if (wasIn) this.#user.interrupted();
+    } else if (wasIn && this.#account !== undefined && this.#reconnection?.start(reason))
       this.#user.interrupted();
     else this.#leave(reason);
   }

@@ -169,6 +169,27 @@ describe("serve on SIGHUP", () => {
     server.stop();
     expect(await server.exited).toBe(0);
   });
+
+  test("opens an encrypted key with the passphrase of the start, and refuses another's", async () => {
+    const world = await newWorld([]);
+    const encrypt = async (passphrase: string) => {
+      const host = ["--server", "--cn", "localhost", "--ip", "127.0.0.1", "--dns", "localhost"];
+      const env = { SECURECHAT_KEY_PASSPHRASE: passphrase };
+      const more = ["--out", "certs/server", "--encrypt", "--new-key", "--force"];
+      await world.succeed("org", ["issue", ...host, ...more], { env });
+      for (const kind of ["cert", "key"]) hand(world, `server_${kind}.pem`, "server");
+    };
+    await encrypt("the first");
+    const { server } = await world.startServer([], { SECURECHAT_PASSPHRASE: "the first" });
+    await encrypt("another");
+    server.hangUp();
+    await server.waitFor("the refusal", (line) => /server_key\.pem: .*passphrase.*stays/.exec(line)?.[0]);
+    await encrypt("the first");
+    server.hangUp();
+    await server.waitFor("the new key", (line) => /Certificate [0-9a-f]{64} in use/.exec(line)?.[0]);
+    server.stop();
+    expect(await server.exited).toBe(0);
+  }, 60_000);
 });
 
 describe("a CRL past its nextUpdate", () => {

@@ -1,0 +1,42 @@
+import { ChannelError } from "../channel/channelError.ts";
+import type { AlertCode } from "../wire/handshakeMessages.ts";
+import { ClientError } from "./clientError.ts";
+
+const certificateAlerts: readonly AlertCode[] = [
+  "bad_certificate",
+  "certificate_expired",
+  "certificate_revoked",
+  "unknown_ca",
+];
+
+/** What the server's last word means. @param alert of a server that is authenticated */
+export function asAlertError(alert: AlertCode): ClientError {
+  if (alert === "replaced")
+    return new ClientError("REPLACED", "another connection with this account has taken over");
+  if (certificateAlerts.includes(alert))
+    return new ClientError("CERTIFICATE_REFUSED", `the server refuses the own certificate: ${alert}`);
+  return new ClientError("CONNECTION_LOST", `the server ended the session: ${alert}`);
+}
+
+/**
+ * Why there is no connection.
+ *
+ * @param context.refusal what the own side had against the server's certificate, if anything
+ * @param context.isServerKnown its certificate was accepted: alerts from then on come under its keys, those before from anybody
+ */
+export function asHandshakeError(
+  error: unknown,
+  { refusal, isServerKnown }: { refusal: unknown; isServerKnown: boolean },
+): ClientError {
+  if (error instanceof ClientError) return error;
+  const what = error instanceof Error ? error.message : "";
+  if (refusal !== undefined)
+    return new ClientError("SERVER_CERTIFICATE", `the server's certificate is refused: ${what}`, {
+      cause: refusal,
+    });
+  if (error instanceof ChannelError && error.code === "TIMEOUT")
+    return new ClientError("TIMEOUT", error.message, { cause: error });
+  const alert = error instanceof ChannelError ? error.alert : undefined;
+  if (isServerKnown && alert !== undefined && certificateAlerts.includes(alert)) return asAlertError(alert);
+  return new ClientError("HANDSHAKE_FAILED", `the key exchange failed: ${what}`, { cause: error });
+}
