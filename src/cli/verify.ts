@@ -9,7 +9,8 @@ import { formatComparison, formatComparisonJson, formatForkProof } from "../evid
 import { formatReport, formatReportJson } from "../evidence/formatReport.ts";
 import { judgeEvidence } from "../evidence/verifyEvidence.ts";
 import { verifyForkProof } from "../evidence/verifyForkProof.ts";
-import { parseCrlFile } from "../pki/crl.ts";
+import type { Crl } from "../pki/crl.ts";
+import { parseCrlBundle } from "../pki/crlBundle.ts";
 import { PkiError } from "../pki/pkiError.ts";
 import { type ExitCode, exitCodes, usageError } from "./cliError.ts";
 import type { Arguments } from "./commandLine.ts";
@@ -105,14 +106,15 @@ function readVerifier(args: Arguments): Verifier {
   const crlFile = args.text("crl");
   return {
     anchors: caFile === undefined ? [] : readCertificates(caFile, "CA certificate"),
-    crls: crlFile === undefined ? [] : [readCrl(crlFile)],
+    crls: crlFile === undefined ? [] : readCrls(crlFile),
     server: args.text("server"),
   };
 }
 
-function readCrl(file: string) {
+/** One list, or the lists of a root and its issuing CAs in one PEM file. */
+function readCrls(file: string): readonly Crl[] {
   try {
-    return parseCrlFile(readFile(file, "revocation list"));
+    return parseCrlBundle(readFile(file, "revocation list")).crls;
   } catch (error) {
     if (!(error instanceof PkiError)) throw error;
     throw usageError(`revocation list ${file}: ${error.message}`, error);

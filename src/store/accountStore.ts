@@ -19,6 +19,9 @@ export interface Account {
   readonly username: string;
   /** PHC string. */
   readonly passwordHash: string;
+  /** Only in an account taken over from the original SecureChat whose owner has not logged in since: `passwordHash` is
+   *  then not over the password but over `legacyPassword` of this salt and the password. */
+  readonly legacySalt: Uint8Array | undefined;
   readonly createdAtMs: number;
   readonly disabled: boolean;
   /** The certificate that the account is bound to; `undefined` for a row taken over from elsewhere and not used since. */
@@ -61,6 +64,14 @@ export interface AccountStore {
   }): Promise<"bound" | "certificate_conflict">;
 
   setDisabled(account: number, disabled: boolean): Promise<void>;
+
+  /** Gives an account another password hash, over the password itself, if its hash is still `earlier`.
+   *  @returns false when it is not, or there is no such account; nothing changed then */
+  replacePassword(change: {
+    readonly account: number;
+    readonly earlier: string;
+    readonly passwordHash: string;
+  }): Promise<boolean>;
 
   /** Stores a certificate unless it is known. `certificate_conflict`: another certificate has its issuer and serial. */
   putCertificate(certificate: CertificateRecord, nowMs: number): Promise<"stored" | "certificate_conflict">;

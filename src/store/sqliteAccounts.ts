@@ -1,6 +1,7 @@
 import type { Hex } from "../base/hex.ts";
 import type { Account, AccountStore, CertificateRecord } from "./accountStore.ts";
-import { type CertificateRow, certificateOf, type SqliteCertificates } from "./sqliteCertificates.ts";
+import { type CertificateRow, certificateOf } from "./certificateRow.ts";
+import type { SqliteCertificates } from "./sqliteCertificates.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
 
@@ -8,13 +9,14 @@ interface UserRow {
   readonly id: number;
   readonly email: string;
   readonly username: string;
+  readonly salt: Uint8Array | null;
   readonly pwd_hash: string;
   readonly created_at: number;
   readonly disabled: number;
 }
 type AccountRow = UserRow & { readonly [K in keyof CertificateRow]: CertificateRow[K] | null };
 
-const select = `SELECT u.id, u.email, u.username, u.pwd_hash, u.created_at, u.disabled,
+const select = `SELECT u.id, u.email, u.username, u.salt, u.pwd_hash, u.created_at, u.disabled,
     c.fingerprint, c.person, c.role, c.issuer_serial, c.chain
   FROM users u LEFT JOIN certificates c ON c.id = u.certificate`;
 
@@ -27,6 +29,7 @@ export class SqliteAccounts implements AccountStore {
   readonly #bind;
   readonly #dropPackages;
   readonly #setDisabled;
+  readonly #replacePassword;
   readonly #failures;
   readonly #countFailure;
   readonly #clearFailures;
@@ -49,6 +52,9 @@ export class SqliteAccounts implements AccountStore {
        WHERE certificate = (SELECT certificate FROM users WHERE id = ?) AND certificate <> ?`,
     );
     this.#setDisabled = db.prepare<null, [number, number]>("UPDATE users SET disabled = ? WHERE id = ?");
+    this.#replacePassword = db.prepare<null, [string, number, string]>(
+      "UPDATE users SET pwd_hash = ?, salt = NULL WHERE id = ? AND pwd_hash = ?",
+    );
     this.#failures = db.prepare<{ failures: number; last_at: number }, [string]>(
       "SELECT failures, last_at FROM login_failures WHERE subject = ?",
     );
@@ -80,7 +86,16 @@ export class SqliteAccounts implements AccountStore {
       if (id === undefined) throw new StoreError("MISUSE", "the new account has no row number");
       return {
         kind: "created",
-        account: { id, email, username, passwordHash, createdAtMs: nowMs, disabled: false, certificate },
+        account: {
+          id,
+          email,
+          username,
+          passwordHash,
+          legacySalt: undefined,
+          createdAtMs: nowMs,
+          disabled: false,
+          certificate,
+        },
       };
     });
   }
@@ -107,6 +122,11 @@ export class SqliteAccounts implements AccountStore {
 
   setDisabled(account: number, disabled: boolean): Promise<void> {
     return this.#db.write(() => void this.#setDisabled.run(disabled ? 1 : 0, account));
+  }
+
+  replacePassword(change: Parameters<AccountStore["replacePassword"]>[0]): Promise<boolean> {
+    const { account, earlier, passwordHash } = change;
+    return this.#db.write(() => this.#replacePassword.run(passwordHash, account, earlier).changes === 1);
   }
 
   putCertificate(certificate: CertificateRecord, nowMs: number): Promise<"stored" | "certificate_conflict"> {
@@ -172,6 +192,7 @@ function accountOf(row: AccountRow | null): Account | undefined {
     email: row.email,
     username: row.username,
     passwordHash: row.pwd_hash,
+    legacySalt: row.salt ?? undefined,
     createdAtMs: row.created_at,
     disabled: row.disabled !== 0,
     certificate: bound ? certificateOf({ fingerprint, person, role, issuer_serial, chain }) : undefined,

@@ -1,8 +1,9 @@
 import { concatBytes } from "../base/bytes.ts";
 import type { Hex } from "../base/hex.ts";
 import type { BlobStore } from "./blobStore.ts";
-import { type SqliteDatabase, Undo } from "./sqliteDatabase.ts";
+import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
+import { Undo } from "./undo.ts";
 
 type PutOutcome = Awaited<ReturnType<BlobStore["putPiece"]>>;
 

@@ -1,8 +1,8 @@
 import { Database, SQLiteError, type SQLQueryBindings } from "bun:sqlite";
 import { closeSync, openSync } from "node:fs";
-import { type Hex, isHex } from "../base/hex.ts";
 import { migrate } from "./migrations.ts";
 import { StoreError } from "./storeError.ts";
+import { Undo } from "./undo.ts";
 
 /** How long a statement waits for another process that holds the write lock. It blocks the event loop. */
 const busyTimeoutMs = 3_000;
@@ -13,15 +13,6 @@ interface Job {
   readonly work: () => unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
-}
-
-/** Thrown by a write to undo what it did and resolve with `outcome`, which must be of the write's type. */
-export class Undo {
-  readonly outcome: unknown;
-
-  constructor(outcome: unknown) {
-    this.outcome = outcome;
-  }
 }
 
 /**
@@ -142,13 +133,6 @@ export class SqliteDatabase {
       // Nothing more can be undone; the next BEGIN fails if the connection is of no use.
     }
   }
-}
-
-/** @returns text from the store as hex of `bytes` bytes @throws {StoreError} `CORRUPT` */
-export function hexColumn(text: string, bytes: number): Hex {
-  if (!isHex(text, bytes))
-    throw new StoreError("CORRUPT", `a row of the store does not hold ${bytes} bytes of hex`);
-  return text;
 }
 
 /** The database and, by SQLite's own rule, its WAL and index get mode 0600 from the first moment. */

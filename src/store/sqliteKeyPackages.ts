@@ -1,7 +1,8 @@
 import type { Hex } from "../base/hex.ts";
 import type { KeyPackageCount, KeyPackageStore } from "./keyPackageStore.ts";
 import type { SqliteCertificates } from "./sqliteCertificates.ts";
-import { type SqliteDatabase, Undo } from "./sqliteDatabase.ts";
+import type { SqliteDatabase } from "./sqliteDatabase.ts";
+import { Undo } from "./undo.ts";
 
 export class SqliteKeyPackages implements KeyPackageStore {
   readonly #db: SqliteDatabase;

@@ -1,8 +1,10 @@
 import type { Hex } from "../base/hex.ts";
+import { hexColumn } from "./hexColumn.ts";
 import type { AppendOutcome, CheckpointRecord, EntryRecord, LogAppend, LogStore } from "./logStore.ts";
 import type { SqliteCertificates } from "./sqliteCertificates.ts";
-import { hexColumn, type SqliteDatabase, Undo } from "./sqliteDatabase.ts";
+import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
+import { Undo } from "./undo.ts";
 
 interface EntryRow {
   readonly entry_index: number;

@@ -1,5 +1,6 @@
 import type { AccountStore } from "./accountStore.ts";
 import type { BlobStore } from "./blobStore.ts";
+import type { ChangeFeed } from "./changeFeed.ts";
 import type { KeyPackageStore } from "./keyPackageStore.ts";
 import type { LogStore } from "./logStore.ts";
 import type { ReceiptStore } from "./receiptStore.ts";
@@ -16,6 +17,8 @@ export interface Store {
   readonly blobs: BlobStore;
   readonly log: LogStore;
   readonly receipts: ReceiptStore;
+  /** Only where other processes can be heard of. */
+  readonly changes?: ChangeFeed;
 
   /** Deletes what has expired: key packages, uploads and blobs that no entry names after `unnamedBlobMs`, welcomes after
    *  `welcomeMs`, counters that have no effect any more. Safe at any time. */

@@ -68,7 +68,7 @@ test("a burst of 200 messages with the connection cut at random points stands on
   await using alice = a;
   await using bob = b;
   const expected = ["first"];
-  for (let round = 0; round < 20; round++) {
+  for (let round = 0; round < 60; round++) {
     const texts = Array.from({ length: 200 }, (_, i) => `round ${round} message ${i}`);
     expected.push(...texts);
     const sending = Promise.all(texts.map((text) => alice.client.send(conversation, text)));

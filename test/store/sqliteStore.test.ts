@@ -1,11 +1,11 @@
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { schemaVersion } from "../../src/store/migrations.ts";
 import { openSqliteStore } from "../../src/store/sqliteStore.ts";
-import { certificateRecord } from "./certificateRecord.ts";
+import { certificateRecord, randomHex } from "./certificateRecord.ts";
 import { describeStore } from "./storeContract.ts";
 
 describeStore("SQLite store", async () => {
@@ -75,13 +75,23 @@ describe("openSqliteStore()", () => {
     for (const store of stores) await store.close();
   });
 
-  test("keeps its journal as a WAL", async () => {
+  test("keeps its journal as a WAL and leaves one file when it is closed", async () => {
     const file = join(folder, "wal.db");
     const store = await openSqliteStore({ file });
+    const record = certificateRecord();
+    await store.accounts.putCertificate(record, 1);
+    expect(await store.log.entries({ conversation: randomHex(16), from: 0, limit: 1, maxBytes: 1 })).toEqual(
+      [],
+    );
     const db = new Database(file);
     expect(db.query("PRAGMA journal_mode").get()).toEqual({ journal_mode: "wal" });
     db.close();
+    expect(existsSync(`${file}-wal`)).toBe(true);
     await store.close();
+    expect([existsSync(`${file}-wal`), existsSync(`${file}-shm`)]).toEqual([false, false]);
+    const again = await openSqliteStore({ file });
+    expect(await again.accounts.certificates([record.fingerprint])).toEqual([record]);
+    await again.close();
   });
 
   test("loses nothing that resolved when the process is killed", async () => {

@@ -1,0 +1,242 @@
+import type { Hex } from "../base/hex.ts";
+import type { Account, AccountStore, CertificateRecord } from "./accountStore.ts";
+import { arrayLiteral } from "./arrayLiteral.ts";
+import { type CertificateRow, certificateOf } from "./certificateRow.ts";
+import { type PostgresCertificates, putCertificate } from "./postgresCertificates.ts";
+import type { PostgresDatabase, Transaction } from "./postgresDatabase.ts";
+import { unavailable } from "./postgresError.ts";
+import { Undo } from "./undo.ts";
+
+interface UserRow {
+  readonly id: number;
+  readonly email: string;
+  readonly username: string;
+  readonly salt: Uint8Array | null;
+  readonly pwd_hash: string;
+  readonly created_at: number;
+  readonly disabled: boolean;
+}
+type AccountRow = UserRow & { readonly [K in keyof CertificateRow]: CertificateRow[K] | null };
+type Created = Awaited<ReturnType<AccountStore["create"]>>;
+
+const select = `SELECT u.id, u.email, u.username, u.salt, u.pwd_hash, u.disabled,
+    (extract(epoch FROM u.created_at) * 1000)::bigint AS created_at,
+    c.fingerprint, c.person, c.role, c.issuer_serial, c.chain
+  FROM users u LEFT JOIN certificates c ON c.id = u.certificate`;
+
+export class PostgresAccounts implements AccountStore {
+  readonly #db: PostgresDatabase;
+  readonly #certificates: PostgresCertificates;
+
+  constructor(db: PostgresDatabase, certificates: PostgresCertificates) {
+    this.#db = db;
+    this.#certificates = certificates;
+  }
+
+  create(account: Parameters<AccountStore["create"]>[0]): Promise<Created> {
+    const { email, username, passwordHash, certificate, nowMs } = account;
+    return this.#db.transaction<Created>(async (transaction) => {
+      const earlier = transaction.query("SELECT 1 FROM users WHERE email = $1 OR username = $2 LIMIT 1", [
+        email,
+        username,
+      ]);
+      if ((await earlier).length > 0) return { kind: "taken" };
+      const number = await putCertificate(transaction, certificate, nowMs);
+      if (number === undefined) return { kind: "certificate_conflict" };
+      const [row] = await transaction.query<{ id: number }>(
+        `INSERT INTO users (email, username, pwd_hash, created_at, certificate)
+         VALUES ($1, $2, $3, to_timestamp($4::bigint / 1000.0), $5) ON CONFLICT DO NOTHING RETURNING id`,
+        [email, username, passwordHash, nowMs, number],
+      );
+      // Somebody was faster. Without the account there is no certificate either.
+      if (row === undefined) throw new Undo({ kind: "taken" } satisfies Created);
+      return {
+        kind: "created",
+        account: {
+          id: row.id,
+          email,
+          username,
+          passwordHash,
+          legacySalt: undefined,
+          createdAtMs: nowMs,
+          disabled: false,
+          certificate,
+        },
+      };
+    });
+  }
+
+  async byEmail(email: string): Promise<Account | undefined> {
+    return accountOf(await this.#db.query<AccountRow>(`${select} WHERE u.email = $1`, [email]));
+  }
+
+  async byUsername(username: string): Promise<Account | undefined> {
+    return accountOf(await this.#db.query<AccountRow>(`${select} WHERE u.username = $1`, [username]));
+  }
+
+  bindCertificate(
+    change: Parameters<AccountStore["bindCertificate"]>[0],
+  ): ReturnType<AccountStore["bindCertificate"]> {
+    const { account, certificate, nowMs } = change;
+    return this.#db.transaction(async (transaction) => {
+      const number = await putCertificate(transaction, certificate, nowMs);
+      if (number === undefined) return "certificate_conflict";
+      const [user] = await transaction.query<{ certificate: number | null }>(
+        "SELECT certificate FROM users WHERE id = $1::bigint FOR NO KEY UPDATE",
+        [account],
+      );
+      transaction.query("DELETE FROM key_packages WHERE certificate = $1 AND certificate <> $2", [
+        user?.certificate ?? null,
+        number,
+      ]);
+      transaction.query("UPDATE users SET certificate = $1 WHERE id = $2::bigint", [number, account]);
+      return "bound";
+    });
+  }
+
+  async setDisabled(account: number, disabled: boolean): Promise<void> {
+    await this.#db.query("UPDATE users SET disabled = $1 WHERE id = $2::bigint", [disabled, account]);
+  }
+
+  async replacePassword(change: Parameters<AccountStore["replacePassword"]>[0]): Promise<boolean> {
+    const { account, earlier, passwordHash } = change;
+    const changed = await this.#db.query(
+      "UPDATE users SET pwd_hash = $1, salt = NULL WHERE id = $2::bigint AND pwd_hash = $3 RETURNING id",
+      [passwordHash, account, earlier],
+    );
+    return changed.length === 1;
+  }
+
+  putCertificate(certificate: CertificateRecord, nowMs: number): Promise<"stored" | "certificate_conflict"> {
+    return this.#db.transaction(async (transaction) =>
+      (await putCertificate(transaction, certificate, nowMs)) === undefined
+        ? "certificate_conflict"
+        : "stored",
+    );
+  }
+
+  certificates(fingerprints: readonly Hex[]): Promise<readonly CertificateRecord[]> {
+    return this.#certificates.byFingerprint(fingerprints);
+  }
+
+  certificatesVisibleTo(person: Hex, fingerprints: readonly Hex[]): Promise<readonly CertificateRecord[]> {
+    return this.#certificates.visibleTo(person, fingerprints);
+  }
+
+  reserveAttempt(attempt: Parameters<AccountStore["reserveAttempt"]>[0]): Promise<number> {
+    const { counted, consulted, nowMs } = attempt;
+    const subjects = arrayLiteral(counted.map(({ subject }) => subject));
+    return this.#db.transaction<number>(async (transaction) => {
+      // A row for each, so that there is something to lock; in order, so that two attempts can't wait for each other.
+      const [fresh, rows] = await Promise.all([
+        transaction.query<{ subject: string }>(
+          `INSERT INTO login_failures (subject, failures, last_at)
+           SELECT DISTINCT subject, 0, $2::bigint FROM unnest($1::text[]) AS s (subject) ORDER BY subject
+           ON CONFLICT DO NOTHING RETURNING subject`,
+          [subjects, nowMs],
+        ),
+        transaction.query<FailureRow>(
+          `SELECT subject, failures, last_at FROM login_failures WHERE subject = ANY($1::text[])
+           ORDER BY subject FOR UPDATE`,
+          [subjects],
+        ),
+      ]);
+      const others = await transaction.query<FailureRow>(
+        "SELECT subject, failures, last_at FROM login_failures WHERE subject = ANY($1::text[])",
+        [arrayLiteral(consulted.map(({ subject }) => subject))],
+      );
+      const known = new Map([...others, ...rows].map((row) => [row.subject, row]));
+      for (const { subject } of fresh) known.delete(subject);
+      let waitMs = 0;
+      for (const { subject, delayMs } of [...counted, ...consulted]) {
+        const row = known.get(subject);
+        if (row !== undefined) waitMs = Math.max(waitMs, row.last_at + delayMs(row.failures) - nowMs);
+      }
+      if (waitMs > 0) throw new Undo(waitMs);
+      await countFailures(
+        transaction,
+        counted.map(({ subject }) => subject),
+        nowMs,
+      );
+      return 0;
+    });
+  }
+
+  settleAttempt(outcome: Parameters<AccountStore["settleAttempt"]>[0]): Promise<void> {
+    const { clear, forgive, count, nowMs } = outcome;
+    return this.#db.transaction(async (transaction) => {
+      if (clear.length > 0)
+        await transaction.query("DELETE FROM login_failures WHERE subject = ANY($1::text[])", [
+          arrayLiteral(clear),
+        ]);
+      if (forgive.length > 0)
+        await transaction.query(
+          `UPDATE login_failures f SET failures = greatest(0, f.failures - s.times)
+           FROM (SELECT subject, count(*) AS times FROM unnest($1::text[]) AS u (subject) GROUP BY subject) s
+           WHERE f.subject = s.subject`,
+          [arrayLiteral(forgive)],
+        );
+      if (count.length > 0) await countFailures(transaction, count, nowMs);
+    });
+  }
+
+  /** The bucket is kept as the time at which it is full: it holds `capacity - (fullAt - now) / refillMs` tokens. */
+  async takeToken(bucket: Parameters<AccountStore["takeToken"]>[0]): Promise<number> {
+    const { subject, capacity, refillMs, nowMs } = bucket;
+    const fullAtMost = nowMs + capacity * refillMs;
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const taken = await this.#db.query(
+        `INSERT INTO token_buckets AS b (subject, full_at) VALUES ($1, $2::bigint + $3)
+         ON CONFLICT (subject) DO UPDATE SET full_at = greatest(b.full_at, $2) + $3
+           WHERE greatest(b.full_at, $2) + $3 <= $4
+         RETURNING subject`,
+        [subject, nowMs, refillMs, fullAtMost],
+      );
+      if (taken.length === 1) return 0;
+      const [row] = await this.#db.query<{ full_at: number }>(
+        "SELECT full_at FROM token_buckets WHERE subject = $1",
+        [subject],
+      );
+      const waitMs = Math.max(nowMs, row?.full_at ?? 0) + refillMs - fullAtMost;
+      if (waitMs > 0) return waitMs;
+      // It was emptied or swept in between.
+    }
+    throw unavailable("too many ask for tokens of this kind");
+  }
+}
+
+interface FailureRow {
+  readonly subject: string;
+  readonly failures: number;
+  readonly last_at: number;
+}
+
+async function countFailures(
+  transaction: Transaction,
+  subjects: readonly string[],
+  nowMs: number,
+): Promise<void> {
+  await transaction.query(
+    `INSERT INTO login_failures AS f (subject, failures, last_at)
+     SELECT subject, count(*), $2::bigint FROM unnest($1::text[]) AS u (subject) GROUP BY subject ORDER BY subject
+     ON CONFLICT (subject) DO UPDATE SET failures = f.failures + excluded.failures, last_at = excluded.last_at`,
+    [arrayLiteral(subjects), nowMs],
+  );
+}
+
+function accountOf([row]: readonly AccountRow[]): Account | undefined {
+  if (row === undefined) return undefined;
+  const { fingerprint, person, role, issuer_serial, chain } = row;
+  const bound =
+    fingerprint !== null && person !== null && role !== null && issuer_serial !== null && chain !== null;
+  return {
+    id: row.id,
+    email: row.email,
+    username: row.username,
+    passwordHash: row.pwd_hash,
+    legacySalt: row.salt ?? undefined,
+    createdAtMs: row.created_at,
+    disabled: row.disabled,
+    certificate: bound ? certificateOf({ fingerprint, person, role, issuer_serial, chain }) : undefined,
+  };
+}

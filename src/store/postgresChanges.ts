@@ -1,0 +1,124 @@
+import { encodeHex, isHex } from "../base/hex.ts";
+import { systemRandom } from "../crypto/systemRandom.ts";
+import type { Change, ChangeFeed, ChangeListener } from "./changeFeed.ts";
+import { type ConnectionOptions, PostgresConnection } from "./postgresConnection.ts";
+import { unavailable } from "./postgresError.ts";
+import { StoreError } from "./storeError.ts";
+
+export const changeChannel = "securechat";
+
+/** A connection that only listens would not notice that the network is gone. */
+const probeEveryMs = 10_000;
+const minPauseMs = 100;
+const maxPauseMs = 5_000;
+
+/**
+ * NOTIFY is part of the transaction that changes something: it is heard when that is committed and not otherwise, in the
+ * order of the commits. Payload: `<origin> log <conversation>` or `<origin> receipt <conversation> <size>`, where the
+ * origin is 8 random bytes in hex that stand for the store object that wrote it.
+ */
+export class PostgresChanges implements ChangeFeed {
+  readonly #options: ConnectionOptions;
+  readonly #origin = encodeHex(systemRandom(8));
+  readonly #followers = new Set<() => Promise<void>>();
+  #closed = false;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** @returns what a change is told with */
+  payload(change: Change): string {
+    const { kind, conversation } = change;
+    return `${this.#origin} ${kind} ${conversation}${change.kind === "receipt" ? ` ${change.size}` : ""}`;
+  }
+
+  async follow(listener: ChangeListener): Promise<() => Promise<void>> {
+    if (this.#closed) throw new StoreError("CLOSED", "the store is closed");
+    let wake = () => {};
+    let stopped = false;
+    const open = async () => {
+      const connection = await PostgresConnection.open({
+        ...this.#options,
+        onNotification: (channel, payload) => {
+          const change = channel === changeChannel ? this.#changeOf(payload) : undefined;
+          if (change !== undefined && !stopped) listener.changed(change);
+        },
+        onClosed: () => wake(),
+      });
+      try {
+        await connection.command(`LISTEN ${changeChannel}`);
+        return connection;
+      } catch (error) {
+        connection.destroy(unavailable("the connection is of no use"));
+        throw error;
+      }
+    };
+    /** Resolves after `ms`, or earlier when something has happened. */
+    const pause = (ms: number) =>
+      new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        if (stopped) wake();
+      });
+    const keepListening = async (first: PostgresConnection) => {
+      let connection = first;
+      let pauseMs = minPauseMs;
+      while (!stopped) {
+        if (connection.isOpen) {
+          await pause(probeEveryMs);
+          if (connection.isOpen && !stopped) await this.#probe(connection);
+          continue;
+        }
+        try {
+          connection = await open();
+          pauseMs = minPauseMs;
+          if (!stopped) listener.missed();
+        } catch {
+          await pause(pauseMs);
+          pauseMs = Math.min(maxPauseMs, 2 * pauseMs);
+        }
+      }
+      if (connection.isOpen) await connection.end();
+    };
+    const running = keepListening(await open());
+    const stop = async () => {
+      stopped = true;
+      this.#followers.delete(stop);
+      wake();
+      await running;
+    };
+    this.#followers.add(stop);
+    return stop;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#followers].map((stop) => stop()));
+  }
+
+  async #probe(connection: PostgresConnection): Promise<void> {
+    const timer = setTimeout(
+      () => connection.destroy(unavailable("the database does not answer")),
+      this.#options.connectTimeoutMs,
+    );
+    await connection.query("SELECT 1").catch((error: unknown) => {
+      connection.destroy(error instanceof StoreError ? error : unavailable("the probe failed"));
+    });
+    clearTimeout(timer);
+  }
+
+  /** @returns `undefined` for our own and for what nobody here writes: anybody with access to the database may NOTIFY */
+  #changeOf(payload: string): Change | undefined {
+    const [origin, kind, conversation = "", sizeText, ...rest] = payload.split(" ");
+    if (origin === this.#origin || !isHex(conversation, 16) || rest.length > 0) return undefined;
+    if (kind === "log" && sizeText === undefined) return { kind, conversation };
+    const size = /^[1-9][0-9]{0,15}$/.test(sizeText ?? "") ? Number(sizeText) : 0;
+    return kind === "receipt" && Number.isSafeInteger(size) && size > 0
+      ? { kind, conversation, size }
+      : undefined;
+  }
+}

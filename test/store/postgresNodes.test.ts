@@ -1,0 +1,254 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import type { Hex } from "../../src/base/hex.ts";
+import { systemRandom } from "../../src/crypto/systemRandom.ts";
+import type { Change } from "../../src/store/changeFeed.ts";
+import type { PostgresAddress } from "../../src/store/postgresAddress.ts";
+import { openPostgresStore } from "../../src/store/postgresStore.ts";
+import type { Store } from "../../src/store/store.ts";
+import { StoreError } from "../../src/store/storeError.ts";
+import { certificateRecord, randomHex } from "./certificateRecord.ts";
+import { lockedBy } from "./lockedBy.ts";
+import { lineOf, logFixture } from "./logFixture.ts";
+import { readLog, write } from "./logWriter.ts";
+import { hasPostgres, PostgresServer } from "./postgresServer.ts";
+
+// A real database on a loaded machine.
+setDefaultTimeout(60_000);
+
+describe.skipIf(!hasPostgres)("two stores on one PostgreSQL", () => {
+  let server: PostgresServer;
+  let address: PostgresAddress;
+  let a: Store;
+  let b: Store;
+  beforeAll(async () => {
+    server = await PostgresServer.start();
+    address = server.createDatabase();
+    [a, b] = [await openPostgresStore({ address }), await openPostgresStore({ address })];
+  }, 60_000);
+  afterAll(async () => {
+    await Promise.all([a.close(), b.close()]);
+    await server.dispose();
+  });
+
+  test("append() from both to the same logs: every resolved entry has its place, none twice", async () => {
+    const [fromA, fromB] = [await logFixture(a), await logFixture(b)];
+    const logs = await Promise.all([1, 2, 3].map(() => fromA.begin()));
+    const each = 40;
+    const results = await Promise.all(
+      logs.flatMap((log) => [
+        write(a, fromA, log, (stored) => stored < each),
+        write(b, fromB, log, (stored) => stored < each),
+      ]),
+    );
+    for (const [i, log] of logs.entries()) {
+      const lines = await readLog(b, log);
+      expect(lines).toHaveLength(1 + 2 * each);
+      const places = [0, 1].flatMap((n) => [...(results[2 * i + n] ?? [])]);
+      expect(new Set(places.map(([, index]) => index)).size).toBe(2 * each);
+      for (const [seqno, index] of places) expect(lines[index]).toBe(lineOf(log, seqno));
+    }
+  }, 60_000);
+
+  test("append() of many direct conversations of one pair from both opens one", async () => {
+    const fixture = await logFixture(a);
+    const pair = [randomHex(32), randomHex(32)] as const;
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => {
+        const append = fixture.message(randomHex(16), 0, 1);
+        return (i % 2 ? a : b).log.append({ ...append, create: { kind: "direct", pair } });
+      }),
+    );
+    expect(outcomes.filter(({ kind }) => kind === "appended")).toHaveLength(1);
+    expect(outcomes.filter(({ kind }) => kind === "pair_exists")).toHaveLength(19);
+    expect(new Set(outcomes.map((one) => (one.kind === "pair_exists" ? one.conversation : ""))).size).toBe(2);
+  });
+
+  test("append() of the same new log from both creates it once", async () => {
+    const fixture = await logFixture(a);
+    const conversation = randomHex(16);
+    const outcomes = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => (i % 2 ? a : b).log.append(fixture.message(conversation, 0, 1))),
+    );
+    expect(outcomes.filter(({ kind }) => kind === "appended")).toHaveLength(1);
+    expect(outcomes.filter((one) => one.kind === "conflict" && one.size === 1)).toHaveLength(9);
+  });
+
+  test("take() from both hands out each of a hundred key packages once", async () => {
+    const { fingerprint } = certificateRecord();
+    await a.accounts.putCertificate(certificateRecord({ fingerprint }), 1);
+    const oneTime = Array.from({ length: 100 }, () => ({
+      digest: randomHex(32),
+      package: systemRandom(64),
+      expiresAtMs: 10,
+    }));
+    const publication = {
+      fingerprint,
+      device: randomHex(32),
+      lastResort: undefined,
+      maxOneTime: 100,
+      nowMs: 1,
+    };
+    await b.keyPackages.publish({ ...publication, oneTime });
+    const taken = await Promise.all(
+      Array.from({ length: 120 }, (_, i) => (i % 2 ? a : b).keyPackages.take(fingerprint, 1)),
+    );
+    const packages = taken.flatMap((one) => (one === undefined ? [] : [one.package.toHex()]));
+    expect(packages).toHaveLength(100);
+    expect(new Set(packages).size).toBe(100);
+  });
+
+  test("publish() from both at the same time stays within the limit", async () => {
+    const record = certificateRecord();
+    await a.accounts.putCertificate(record, 1);
+    const device = randomHex(32);
+    const outcomes = await Promise.all(
+      [a, b, a, b].map((store) =>
+        store.keyPackages.publish({
+          fingerprint: record.fingerprint,
+          device,
+          oneTime: Array.from({ length: 6 }, () => ({
+            digest: randomHex(32),
+            package: systemRandom(8),
+            expiresAtMs: 10,
+          })),
+          lastResort: undefined,
+          maxOneTime: 10,
+          nowMs: 1,
+        }),
+      ),
+    );
+    expect(outcomes.filter((one) => one === "too_many")).toHaveLength(3);
+    expect((await b.keyPackages.count(record.fingerprint, 1)).oneTime).toBe(6);
+  });
+
+  test("create() of overlapping names and certificates from both: no name and no certificate twice", async () => {
+    const certificate = certificateRecord();
+    const name = () => `u${randomHex(6)}`;
+    const [one, two] = [name(), name()];
+    const wanted = Array.from({ length: 24 }, (_, i) => ({
+      email: `${i % 3 === 0 ? one : two}@example.org`,
+      username: i % 2 === 0 ? one : two,
+      passwordHash: "$",
+      certificate: i % 4 === 0 ? certificate : certificateRecord(),
+      nowMs: 1,
+    }));
+    const outcomes = await Promise.all(wanted.map((account, i) => (i % 2 ? a : b).accounts.create(account)));
+    const created = outcomes.flatMap((one) => (one.kind === "created" ? [one.account] : []));
+    expect(created.length).toBeGreaterThan(0);
+    for (const names of [created.map(({ email }) => email), created.map(({ username }) => username)])
+      expect(new Set(names).size).toBe(names.length);
+    for (const [i, { kind }] of outcomes.entries()) {
+      const { fingerprint } = wanted[i]?.certificate ?? certificate;
+      if (kind !== "created" && fingerprint !== certificate.fingerprint)
+        expect(await a.accounts.certificates([fingerprint])).toEqual([]);
+    }
+  });
+
+  test("takeToken() from both gives out no more than the capacity", async () => {
+    const bucket = { subject: `take:${randomHex(8)}`, capacity: 7, refillMs: 1_000, nowMs: 1 };
+    const waits = await Promise.all(
+      Array.from({ length: 30 }, (_, i) => (i % 2 ? a : b).accounts.takeToken(bucket)),
+    );
+    expect(waits.filter((waitMs) => waitMs === 0)).toHaveLength(7);
+  });
+
+  test("finishUpload() of a blob that is being swept at the same time keeps it for its new owner", async () => {
+    const [first, second] = [randomHex(32), randomHex(32)];
+    const data = systemRandom(1_000);
+    const sha256 = new Bun.CryptoHasher("sha256").update(data).digest("hex") as Hex;
+    for (let round = 0; round < 10; round++) {
+      const nowMs = 1_000 * round;
+      for (const uploader of [first, second])
+        await a.blobs.putPiece({
+          uploader,
+          sha256,
+          size: 1_000,
+          offset: 0,
+          data,
+          quotaBytes: 1 << 20,
+          nowMs,
+        });
+      await a.blobs.finishUpload(first, sha256, nowMs - 500);
+      await Promise.all([
+        a.blobs.finishUpload(second, sha256, nowMs),
+        b.sweep({ nowMs, unnamedBlobMs: 500, welcomeMs: 500, counterMs: 500 }),
+      ]);
+      expect(await b.blobs.ownBlob(second, sha256)).toEqual(data);
+      await b.sweep({ nowMs: nowMs + 500, unnamedBlobMs: 500, welcomeMs: 500, counterMs: 500 });
+      expect(await a.blobs.ownBlob(second, sha256)).toBeUndefined();
+    }
+  });
+
+  test("append() to a log that a stuck node holds says UNAVAILABLE and holds nobody else up", async () => {
+    const fixture = await logFixture(a);
+    const [held, free] = [await fixture.begin(), await fixture.begin()];
+    const stuck = await lockedBy(
+      address,
+      `SELECT 1 FROM conversations WHERE conversation = '${held}' FOR UPDATE`,
+    );
+    const waiting = a.log.append(fixture.message(held, 1, 2));
+    for (let i = 1; i <= 20; i++)
+      expect(await a.log.append(fixture.message(free, i, i + 1))).toEqual({ kind: "appended" });
+    await expect(waiting).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await stuck.release();
+    expect(await b.log.append(fixture.message(held, 1, 2))).toEqual({ kind: "appended" });
+  }, 30_000);
+
+  test("follow() tells what the other store has stored, and nothing of what failed or is one's own", async () => {
+    const heard: Change[] = [];
+    let wake = () => {};
+    const stop = await a.changes?.follow({
+      changed: (change) => {
+        heard.push(change);
+        wake();
+      },
+      missed: () => heard.push({ kind: "log", conversation: "00".repeat(16) as Hex }),
+    });
+    const fixture = await logFixture(b);
+    const conversation = await fixture.begin();
+    await b.log.append(fixture.message(conversation, 7, 2));
+    await a.log.append(fixture.message(conversation, 1, 2));
+    const record = {
+      conversation,
+      size: 1,
+      statement: systemRandom(9),
+      signedData: systemRandom(9),
+      version: 1,
+    };
+    await b.receipts.save(record, 1);
+    await b.receipts.save(record, 1);
+    await b.log.append(fixture.message(conversation, 2, 3));
+    while (heard.length < 3)
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    expect(heard).toEqual([
+      { kind: "log", conversation },
+      { kind: "receipt", conversation, size: 1 },
+      { kind: "log", conversation },
+    ]);
+    server.sql(address.database, "NOTIFY securechat, 'rubbish log 00'");
+    await stop?.();
+    await b.log.append(fixture.message(conversation, 3, 4));
+    expect(heard).toHaveLength(3);
+  });
+
+  test("an error says nothing of the statement, its values or the host", async () => {
+    const fixture = await logFixture(a);
+    const conversation = await fixture.begin();
+    const twice = a.log.append(fixture.message(conversation, 1, 1));
+    const error: unknown = await twice.catch((reason: unknown) => reason);
+    if (!(error instanceof StoreError)) throw new Error("it was stored");
+    expect(error.code).toBe("MISUSE");
+    const text = Bun.inspect(error);
+    for (const secret of [
+      conversation,
+      fixture.sender.fingerprint,
+      "INSERT",
+      "127.0.0.1",
+      address.password ?? "?",
+    ])
+      expect(text).not.toContain(secret);
+    expect(text).toContain("23505");
+  });
+});
