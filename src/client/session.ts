@@ -58,6 +58,8 @@ export class Session {
   /** What a lost connection takes to log in again: from the first login to `close`. */
   #account: { readonly email: string; readonly password: string } | undefined;
   readonly #reconnection: Reconnection | undefined;
+  /** A connection was lost with a login on its way: the server may see to that after a later one, and take it for another client. */
+  #hasStrayLogin = false;
   #publishing: Promise<void> = Promise.resolve();
 
   constructor(options: SessionOptions, user: SessionUser) {
@@ -141,8 +143,11 @@ export class Session {
   }
 
   async #authenticate(connection: Connection, request: EntryRequest): Promise<AnswerTo<"login">> {
-    const answer =
-      request.type === "register" ? await connection.request(request) : await connection.request(request);
+    const asked = request.type === "register" ? connection.request(request) : connection.request(request);
+    const answer = await asked.catch((error: unknown) => {
+      if (!(error instanceof ClientError && error.code === "REFUSED")) this.#hasStrayLogin = true;
+      throw error;
+    });
     const { username, email } = this.#options.self;
     if (answer.username !== username || answer.email !== email)
       throw new ClientError("SERVER_MISBEHAVED", `the server logged in ${visible(answer.username)} instead`);
@@ -265,6 +270,12 @@ export class Session {
 
   #ended(reason: ClientError): void {
     const wasIn = this.#isAuthenticated;
+    if (reason.code === "REPLACED" && this.#hasStrayLogin) {
+      // It was the client itself, and that once only: two clients must not take turns for ever.
+      this.#hasStrayLogin = false;
+      this.#ended(new ClientError("CONNECTION_LOST", "an earlier login came late", { cause: reason }));
+      return;
+    }
     this.#connection = undefined;
     this.#isAuthenticated = false;
     if (this.#isClosed) this.#options.onEvent({ event: "closed", code: "QUIT", message: reason.message });

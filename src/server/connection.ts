@@ -119,6 +119,12 @@ export class Connection implements Transport {
     for (const payload of this.#openRecords().seal(message)) this.write(payload);
   }
 
+  /** @throws {ChannelError} why the peer can't be told anything any more */
+  requireOpen(): void {
+    const reason = this.#ended ?? this.#gone;
+    if (reason !== undefined) throw reason;
+  }
+
   /** Resolves when there is room for answers again, or never will be. */
   async whenWritable(): Promise<void> {
     while (this.#queue.pendingBytes > busyQueueBytes && this.#ended === undefined && this.#gone === undefined)

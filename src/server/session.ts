@@ -120,6 +120,8 @@ class ClientSession implements Session {
     // A CRL may have come since the handshake; from here on it finds this session.
     if (revocation.isRevoked(this.member.certificate))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
+    // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
+    this.#connection.requireOpen();
     // From here on without a pause: nothing may be pushed before the answer.
     sessions.add(this);
     this.send({
