@@ -133,13 +133,11 @@ export class Session {
     const { email, password } = request;
     if (!this.#isClosed) this.#account = { email, password };
     const { username } = answer;
-    this.#options.onEvent({
-      event: "authenticated",
-      username,
-      email,
-      registered: request.type === "register",
-    });
-    await this.#settleIn(connection, answer);
+    const registered = request.type === "register";
+    // Told when others can begin a conversation, which takes key packages.
+    await this.#settleIn(connection, answer, () =>
+      this.#options.onEvent({ event: "authenticated", username, email, registered }),
+    );
   }
 
   async #authenticate(connection: Connection, request: EntryRequest): Promise<AnswerTo<"login">> {
@@ -155,14 +153,19 @@ export class Session {
     return answer;
   }
 
-  /** Fills up the key packages and lets the user catch up. */
-  async #settleIn(connection: Connection, answer: AnswerTo<"login">): Promise<void> {
+  /** Fills up the key packages and lets the user catch up. @param onReachable called between the two */
+  async #settleIn(
+    connection: Connection,
+    answer: AnswerTo<"login">,
+    onReachable: () => void = () => {},
+  ): Promise<void> {
     const { now, revocations, keyPackages } = this.#options;
     this.#compareClocks(answer.time - now());
     await keyPackages.topUp(connection, {
       oneTime: answer.one_time_key_packages,
       lastResort: answer.last_resort_key_package,
     });
+    onReachable();
     // The server's list has come with the login; only now it is known how old the newest is.
     revocations.warnIfStale(now());
     await this.#user.entered(connection);
