@@ -97,7 +97,7 @@ export function validityOf(
   if (notAfterMs <= issuer.notAfterMs) return { notBeforeMs, notAfterMs };
   const left = Math.floor((issuer.notAfterMs - notBeforeMs) / dayMs);
   throw usageError(
-    `${issuer.subjectText} expires before a certificate of ${days} days would; ${left < 1 ? "" : `use --days ${left} or less, or `}renew the CA`,
+    `${issuer.subjectText} expires before a certificate of ${days} days would; ${left < 1 ? "" : `use --days ${left} or less, or `}issue from a newer CA`,
   );
 }
 

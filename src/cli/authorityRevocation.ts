@@ -1,7 +1,15 @@
 import type { Hex } from "../base/hex.ts";
 import type { Certificate } from "../pki/certificate.ts";
 import type { RevocationReason } from "../pki/pkiError.ts";
-import { type Authority, isIssuedBy, isoTime, nowSeconds, recordOf, recordsFor } from "./authorityFiles.ts";
+import {
+  type Authority,
+  isIssuedBy,
+  isoTime,
+  nowSeconds,
+  recordOf,
+  recordsFor,
+  statusOf,
+} from "./authorityFiles.ts";
 import { whoIs } from "./authorityIssue.ts";
 import { type IndexRecord, type IssuedRecord, withCaIndex } from "./caIndex.ts";
 import { CliError, exitCodes, usageError } from "./cliError.ts";
@@ -39,9 +47,23 @@ export async function revoke(order: RevocationOrder): Promise<readonly IssuedRec
     for (const other of reason === "keyCompromise" ? records.filter(isSameKey) : [])
       if (other.type === "certificate" && other !== record)
         changed.set(other, { ...other, revoked: { at: Math.max(at, other.not_before), reason } });
-    index.write(records.map((old) => changed.get(old) ?? old));
+    const written = records.map((old) => changed.get(old) ?? old);
+    index.write(written);
+    warnOfOthers(written, record);
     return [...changed.values()];
   });
+}
+
+/** After a renewal there are two certificates, and whoever revokes one of them may think that this was all. */
+function warnOfOthers(records: readonly IndexRecord[], revoked: IssuedRecord): void {
+  const nowMs = Date.now();
+  for (const other of records) {
+    if (other.type !== "certificate" || other.kind === "ca" || statusOf(other, nowMs) !== "live") continue;
+    if (whoIs(other) !== whoIs(revoked) && other.key !== revoked.key) continue;
+    printWarning(
+      `${whoIs(other)} has another certificate that stays good${other.key === revoked.key ? ", of the same key" : ""} (until ${isoTime(other.not_after).slice(0, 10)}); if that is not meant, run "securechat ca revoke ${other.serial}"`,
+    );
+  }
 }
 
 /** Adds a certificate that this CA signed and the index does not know: all the more reason to revoke it. */

@@ -168,8 +168,10 @@ function compare(session: ChatTarget, [size]: readonly string[]): void {
   );
 }
 
-async function disclose(session: ChatTarget, [range, file]: readonly string[]): Promise<void> {
+async function disclose(session: ChatTarget, [range, ...names]: readonly string[]): Promise<void> {
   const wanted = parseRange(needed(range, "/disclose RANGE|all [FILE]"));
+  // A name may have spaces in it.
+  const file = names.length === 0 ? undefined : names.join(" ");
   const disclosed = await session.client.disclose(current(session), wanted, file);
   const count = disclosed.indexes.length;
   session.view.answer(

@@ -1,9 +1,15 @@
+import { concatBytes, decodeUtf8 } from "../base/bytes.ts";
+
 /** Longest line that is read; what a message may hold, the client says. */
-const maxLineChars = 256 * 1024;
+const maxLineBytes = 256 * 1024;
+const lineEnd = 0x0a;
+
+/** A line, or why there is none: what would have to be altered to be sent is not sent. */
+export type InputLine = string | { readonly refused: string };
 
 /** The lines that a user or a script types. */
 export interface ChatInput {
-  readonly lines: AsyncIterable<string>;
+  readonly lines: AsyncIterable<InputLine>;
   /** No more input is wanted. */
   close(): void;
 }
@@ -18,7 +24,7 @@ export function plainTerminalInput(prompt: string): ChatInput {
   return { lines: prompted(linesOf(process.stdin), prompt), close: () => process.stdin.destroy() };
 }
 
-async function* prompted(lines: AsyncIterable<string>, prompt: string): AsyncGenerator<string> {
+async function* prompted(lines: AsyncIterable<InputLine>, prompt: string): AsyncGenerator<InputLine> {
   process.stderr.write(prompt);
   for await (const line of lines) {
     yield line;
@@ -26,15 +32,42 @@ async function* prompted(lines: AsyncIterable<string>, prompt: string): AsyncGen
   }
 }
 
-async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
+/** @param stream controlled by whoever feeds standard input; of a line that is too long only the number of bytes is kept */
+export async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<InputLine> {
+  let parts: Uint8Array[] = [];
+  let length = 0;
+  let isFirst = true;
+  const take = (part: Uint8Array) => {
+    length += part.length;
+    if (length <= maxLineBytes) parts.push(part);
+    else parts = [];
+  };
+  const finish = (): InputLine => {
+    const line = length > maxLineBytes ? tooLong(length) : decoded(concatBytes(...parts));
+    const isMarked = isFirst && typeof line === "string" && line.startsWith("\ufeff");
+    parts = [];
+    length = 0;
+    isFirst = false;
+    return isMarked ? line.slice(1) : line;
+  };
   for await (const chunk of stream) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = parts.pop() ?? "";
-    for (const part of parts) yield part.replace(/\r$/, "");
-    if (rest.length > maxLineChars) throw new Error(`an input line has more than ${maxLineChars} characters`);
+    let from = 0;
+    for (let to = chunk.indexOf(lineEnd); to >= 0; to = chunk.indexOf(lineEnd, from)) {
+      take(chunk.subarray(from, to));
+      from = to + 1;
+      yield finish();
+    }
+    // A copy: the stream may use its buffer again.
+    if (from < chunk.length) take(chunk.slice(from));
   }
-  rest += decoder.decode();
-  if (rest !== "") yield rest.replace(/\r$/, "");
+  if (length > 0) yield finish();
+}
+
+function tooLong(length: number): InputLine {
+  return { refused: `an input line has at most ${maxLineBytes} bytes, this has ${length}: it was not sent` };
+}
+
+function decoded(bytes: Uint8Array): InputLine {
+  const line = decodeUtf8(bytes)?.replace(/\r$/, "");
+  return line ?? { refused: "an input line is not UTF-8: it was not sent" };
 }

@@ -85,6 +85,11 @@ export class ChatSession implements ChatTarget {
 
   async run(input: ChatInput): Promise<ChatOutcome> {
     for await (const line of input.lines) {
+      if (typeof line !== "string") {
+        this.#allSent = false;
+        this.#complain("TEXT_REFUSED", line.refused);
+        continue;
+      }
       if (!this.#options.raw && line.trim() === "quit") break;
       if (!this.#options.raw && line.startsWith("/") && !line.startsWith("//")) {
         if (line.trim() === "/quit") break;

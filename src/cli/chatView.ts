@@ -1,3 +1,4 @@
+import { jsonLine } from "../base/jsonLine.ts";
 import { visible } from "../base/visible.ts";
 import type { ClientEvent } from "../client/clientEvents.ts";
 
@@ -11,11 +12,11 @@ export interface ChatView {
 /** One JSON object a line on stdout and nothing else. */
 export class JsonView implements ChatView {
   event(event: ClientEvent): void {
-    process.stdout.write(`${JSON.stringify(event)}\n`);
+    process.stdout.write(`${jsonLine(event)}\n`);
   }
 
   answer(_lines: readonly string[], json: Record<string, unknown>): void {
-    process.stdout.write(`${JSON.stringify(json)}\n`);
+    process.stdout.write(`${jsonLine(json)}\n`);
   }
 }
 

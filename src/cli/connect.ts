@@ -73,6 +73,10 @@ export async function connect(args: Arguments): Promise<number> {
   };
   try {
     return await withinTimeout(timeoutS, () => Promise.race([chat(), interrupt.promise]));
+  } catch (error) {
+    // Whoever reads the events must not have to read standard error too.
+    if (args.has("json") && error instanceof CliError) front.view.event(asEvent(error));
+    throw error;
   } finally {
     front.close();
     keyboard.release();
@@ -108,6 +112,22 @@ async function withinTimeout(seconds: number, run: () => Promise<number>): Promi
   } finally {
     clearTimeout(timer);
   }
+}
+
+const codeOfExit: Readonly<Record<ExitCode, string>> = {
+  [exitCodes.done]: "DONE",
+  [exitCodes.refused]: "REFUSED",
+  [exitCodes.usage]: "USAGE",
+  [exitCodes.incomplete]: "TIMEOUT",
+  [exitCodes.network]: "NETWORK",
+  [exitCodes.interrupted]: "INTERRUPTED",
+};
+
+function asEvent(error: CliError): ClientEvent {
+  const { cause, message, exitCode } = error;
+  if (cause instanceof ClientError)
+    return { event: "error", code: cause.refusal ?? cause.code, message: cause.message };
+  return { event: "error", code: codeOfExit[exitCode], message };
 }
 
 const exitCodeOf: Partial<Record<ClientErrorCode, ExitCode>> = {

@@ -20,6 +20,13 @@ import { type CliError, usageError } from "./cliError.ts";
 /** Largest file that a command reads whole (certificates, keys, lists; not transcripts). */
 const maxFileBytes = 4 * 1024 * 1024;
 
+const reasons: ReadonlyMap<string, string> = new Map([
+  ["ENOENT", "not found"],
+  ["ENOTDIR", "not found"],
+  ["EACCES", "not readable"],
+  ["EISDIR", "is a folder"],
+]);
+
 /** @throws {CliError} exit code 2, naming `what` the file was meant to be and what to do */
 export function readFile(file: string, what: string, hint = "", maxBytes = maxFileBytes): Uint8Array {
   try {
@@ -28,8 +35,7 @@ export function readFile(file: string, what: string, hint = "", maxBytes = maxFi
     return readFileSync(file);
   } catch (cause) {
     if (cause instanceof Error && "code" in cause) {
-      const reason =
-        cause.code === "ENOENT" ? "not found" : cause.code === "EACCES" ? "not readable" : cause.message;
+      const reason = reasons.get(String(cause.code)) ?? cause.message;
       throw usageError(`${what} ${reason}: ${file}${hint === "" ? "" : `; ${hint}`}`, cause);
     }
     throw cause;

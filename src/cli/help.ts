@@ -10,6 +10,8 @@ export function printHelp(command: CommandSpec | undefined): void {
   for (const spec of commands) {
     const declared = cli.command(`${spec.name} ${spec.positionals}`.trim(), spec.description);
     for (const flag of spec.flags) declared.option(flagText(flag), flag.description);
+    // It takes `--no-…` for a switch that is on by default, and says so.
+    for (const option of declared.options) if (option.negated) delete option.config.default;
     for (const example of spec.examples) declared.example(`  $ securechat ${example}`);
   }
   cli.help();

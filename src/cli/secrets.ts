@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { usageError } from "./cliError.ts";
 import type { Arguments } from "./commandLine.ts";
+import { readText } from "./files.ts";
 import { promptSecret } from "./prompt.ts";
 
 /** Longest password or passphrase, in UTF-8 bytes. */
@@ -37,7 +37,7 @@ export async function readSecret(source: SecretSource): Promise<string> {
   }
   if (!process.stdin.isTTY)
     throw usageError(
-      `a secret is needed: set ${variable}, or use --${flag} FILE, or run on a terminal to be asked`,
+      `nobody is here to answer "${prompt}": set ${variable}, or use --${flag} FILE, or run on a terminal to be asked`,
     );
   const secret = checkSecret(await promptSecret(`${prompt}: `), "the input");
   if (source.confirm === true && (await promptSecret(`${prompt} (again): `)) !== secret)
@@ -46,11 +46,7 @@ export async function readSecret(source: SecretSource): Promise<string> {
 }
 
 function firstLine(file: string): string {
-  try {
-    return readFileSync(file, "utf8").split(/\r?\n/, 1)[0] ?? "";
-  } catch (cause) {
-    throw usageError(`can't read ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
-  }
+  return readText(file, "secret file").split(/\r?\n/, 1)[0] ?? "";
 }
 
 function checkSecret(secret: string, where: string): string {

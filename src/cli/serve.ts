@@ -57,14 +57,20 @@ export async function serve(args: Arguments): Promise<number> {
   } catch (error) {
     await store.close();
     if (!(error instanceof ServerError)) throw error;
-    const isOwn = error.code === "CERTIFICATE_EXPIRED" || error.code === "CERTIFICATE_REFUSED";
-    throw usageError(isOwn ? `${credential.certFile}: ${error.message}` : error.message, error);
+    const file = error.code === "CRL_REFUSED" ? crlFile : isOwn(error) ? credential.certFile : undefined;
+    throw usageError(file === undefined ? error.message : `${file}: ${error.message}`, error);
   }
   const endRenewals = takeRenewals(server, { credential, crlFile, log });
   log("INFO", `${await stopped}: closing sessions`);
   endRenewals();
   await server.stop();
   return exitCodes.done;
+}
+
+function isOwn({ code }: ServerError): boolean {
+  return (
+    code === "CERTIFICATE_EXPIRED" || code === "CERTIFICATE_REFUSED" || code === "NOT_A_SERVER_CERTIFICATE"
+  );
 }
 
 function log(level: LogLevel, message: string): void {

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { jsonLine } from "../base/jsonLine.ts";
 import { compareEvidence } from "../evidence/compareEvidence.ts";
 import type { ComparisonVerdict } from "../evidence/comparisonReport.ts";
 import type { EvidenceInput } from "../evidence/evidenceInput.ts";
@@ -86,7 +87,7 @@ async function compare(a: string, b: string, args: Arguments, verifier: Verifier
 
 function judgeProof(folder: string, args: Arguments, verifier: Verifier): number {
   const report = verifyForkProof(readForkProof(folder), verifier);
-  process.stdout.write(args.has("json") ? `${JSON.stringify(report)}\n` : formatForkProof(report));
+  process.stdout.write(args.has("json") ? `${jsonLine(report)}\n` : formatForkProof(report));
   return exitCodeOf[report.verdict];
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, unlinkSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
@@ -9,7 +9,9 @@ import { dirname } from "node:path";
  */
 export function writeFileAtomically(file: string, bytes: Uint8Array, flush = true): void {
   const temporary = `${file}.${process.pid}.tmp`;
-  const descriptor = openSync(temporary, "w", 0o600);
+  // Made anew: in a folder that others can write to, nothing that they put there is written through.
+  rmSync(temporary, { force: true });
+  const descriptor = openSync(temporary, "wx", 0o600);
   try {
     writeAll(descriptor, bytes, 0);
     if (flush) fsyncSync(descriptor);

@@ -176,10 +176,11 @@ export class Conversations implements ConversationOwner {
   async #openDirect(username: string): Promise<Hex> {
     for (const [id, { kind, name, closed, contradiction }] of this.records())
       if (kind === "direct" && name === username && !closed && contradiction === null) {
-        const conversation = this.#loaded.get(id) ?? this.#loadConnected(id);
-        if (conversation?.state !== undefined) return id;
+        // When it can't be loaded, that is thrown: the server would refuse a second conversation with this person.
+        const conversation = this.#loaded.get(id) ?? this.#loadOrThrow(id);
+        if (conversation.state !== undefined) return id;
         // An own create of an earlier session is under way.
-        if (conversation !== undefined) return this.#whenBegun(conversation, conversation.idle());
+        return this.#whenBegun(conversation, conversation.idle());
       }
     const invitation = await inviteDirect(this.#context, username);
     const conversation = this.#load(invitation.conversation);
@@ -244,13 +245,17 @@ export class Conversations implements ConversationOwner {
 
   #loadConnected(id: Hex): Conversation | undefined {
     try {
-      const conversation = this.#load(id);
-      conversation.connected();
-      return conversation;
+      return this.#loadOrThrow(id);
     } catch (error) {
       this.#tell(error, id);
       return undefined;
     }
+  }
+
+  #loadOrThrow(id: Hex): Conversation {
+    const conversation = this.#load(id);
+    conversation.connected();
+    return conversation;
   }
 
   #load(id: Hex): Conversation {

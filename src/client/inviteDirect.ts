@@ -5,7 +5,7 @@ import { GroupError } from "../group/groupError.ts";
 import { inspectKeyPackage } from "../group/keyPackage.ts";
 import { encodeCreateBody } from "../log/bodies.ts";
 import { authorityOf } from "../log/memberIdentity.ts";
-import { personOf } from "../pki/identity.ts";
+import { personOf, usernamePattern } from "../pki/identity.ts";
 import { PkiError } from "../pki/pkiError.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import { ClientError } from "./clientError.ts";
@@ -42,6 +42,12 @@ export async function inviteDirect(context: ConversationContext, username: strin
   const { self, directory, devices, groups, random, now, revocations, vault } = context;
   if (username === self.username)
     throw new ClientError("NO_SUCH_PERSON", "a conversation takes somebody else than yourself");
+  // The server ends the session of a client that sends what can be no name.
+  if (!usernamePattern.test(username))
+    throw new ClientError(
+      "NO_SUCH_PERSON",
+      `${visible(username)} can't be a username: lower-case letters, digits, ".", "_" and "-", at most 32`,
+    );
   const connection = context.connection();
   const packages = await fetchPackages(context, username);
   const invited: Invited[] = [];

@@ -9,7 +9,7 @@ const perRequest = 64;
  * Fetches the chains of certificates that are not known yet. The server chooses what it answers: only leaves that were asked
  * for are taken, and nothing is concluded from having them.
  *
- * @throws {ClientError} `SERVER_MISBEHAVED` when one of them is missing in the answer; what `request` throws
+ * @throws {ClientError} `SERVER_MISBEHAVED` when an answer has none of those that are missing; what `request` throws
  */
 export async function learnCertificates(
   { vault, directory, connection }: Pick<ConversationContext, "vault" | "directory" | "connection">,
@@ -18,15 +18,18 @@ export async function learnCertificates(
   const unknown = directory.unknown(fingerprints);
   for (let from = 0; from < unknown.length; from += perRequest) {
     const wanted = new Set(unknown.slice(from, from + perRequest));
-    const batch = vault.batch();
-    const { chains } = await connection().request({ type: "fetch_certificates", fingerprints: [...wanted] });
-    for (const chain of chains) {
-      const [leaf] = chain;
-      if (leaf !== undefined && wanted.delete(encodeHex(sha256(leaf)))) directory.learn(chain, batch);
+    // An answer holds what fits: the rest is asked for again, as long as something comes.
+    while (wanted.size > 0) {
+      const asked = [...wanted];
+      const batch = vault.batch();
+      const { chains } = await connection().request({ type: "fetch_certificates", fingerprints: asked });
+      for (const chain of chains) {
+        const [leaf] = chain;
+        if (leaf !== undefined && wanted.delete(encodeHex(sha256(leaf)))) directory.learn(chain, batch);
+      }
+      vault.commit(batch);
+      if (wanted.size === asked.length)
+        throw new ClientError("SERVER_MISBEHAVED", `the server did not send the certificate ${asked[0]}`);
     }
-    vault.commit(batch);
-    const [missing] = wanted;
-    if (missing !== undefined)
-      throw new ClientError("SERVER_MISBEHAVED", `the server did not send the certificate ${missing}`);
   }
 }

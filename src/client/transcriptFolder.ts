@@ -64,7 +64,11 @@ export class TranscriptFolder {
       ftruncateSync(descriptor, length);
       return new TranscriptFolder(path, descriptor, length);
     } catch (cause) {
-      throw new ClientError("TRANSCRIPT_UNUSABLE", `the transcript can't be opened: ${path}`, { cause });
+      throw new ClientError(
+        "TRANSCRIPT_UNUSABLE",
+        `the transcript can't be opened: ${path}; make the folder writable, or choose another one`,
+        { cause },
+      );
     }
   }
 

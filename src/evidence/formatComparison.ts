@@ -1,3 +1,4 @@
+import { jsonLine } from "../base/jsonLine.ts";
 import { visible } from "../base/visible.ts";
 import type { ComparedFolder, ComparisonReport, ComparisonVerdict, Difference } from "./comparisonReport.ts";
 import { formatFinding } from "./formatReport.ts";
@@ -74,7 +75,7 @@ export function formatComparison(report: ComparisonReport): string {
 
 /** @returns the report as one line of JSON with LF */
 export function formatComparisonJson(report: ComparisonReport): string {
-  return `${JSON.stringify(report)}\n`;
+  return `${jsonLine(report)}\n`;
 }
 
 /** @returns the report on a proof that stands alone, for people, lines with LF */

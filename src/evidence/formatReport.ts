@@ -1,3 +1,4 @@
+import { jsonLine } from "../base/jsonLine.ts";
 import { visible } from "../base/visible.ts";
 import type { Finding, Report, Verdict } from "./report.ts";
 
@@ -88,7 +89,7 @@ export function formatFinding({ level, code, file, where, message }: Finding): s
 
 /** @returns the report as one line of JSON with LF */
 export function formatReportJson(report: Report): string {
-  return `${JSON.stringify(report)}\n`;
+  return `${jsonLine(report)}\n`;
 }
 
 /** What `valid` is about: a receipt may be shorter than the transcript. */

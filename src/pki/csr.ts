@@ -73,7 +73,10 @@ export function parseRequestFile(bytes: Uint8Array): CertificateRequest {
   const blocks = pemLabels.flatMap((label) => parsePem(text, label));
   const [der] = blocks;
   if (der === undefined || blocks.length > 1)
-    throw new PkiError("PEM_MALFORMED", `${blocks.length} blocks "CERTIFICATE REQUEST" instead of one`);
+    throw new PkiError(
+      "PEM_MALFORMED",
+      `${blocks.length === 0 ? "no block" : `${blocks.length} blocks`} "CERTIFICATE REQUEST" in the file, one is needed: make it with "securechat issue --request" or "openssl req -new"`,
+    );
   return verifyCertificateRequest(der);
 }
 

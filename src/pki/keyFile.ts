@@ -99,7 +99,10 @@ async function openPrivateKeyInfo(
   const blocks = pemBlocks(pem).filter(({ label }) => label.endsWith("PRIVATE KEY"));
   const [block] = blocks;
   if (block === undefined || blocks.length > 1)
-    throw new PkiError("KEY_MALFORMED", `${blocks.length} private keys in the key file instead of one`);
+    throw new PkiError(
+      "KEY_MALFORMED",
+      `${blocks.length === 0 ? "no private key" : `${blocks.length} private keys`} in the file, one is needed`,
+    );
   if (block.label === "PRIVATE KEY") return { pkcs8: block.der, encrypted: false };
   if (block.label !== "ENCRYPTED PRIVATE KEY")
     throw new PkiError(

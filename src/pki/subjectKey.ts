@@ -15,7 +15,7 @@ export function importSubjectKey(spki: Uint8Array, provider: CryptoProvider = cr
     if (!(cause instanceof CryptoError)) throw cause;
     throw new PkiError(
       cause.code === "UNSUPPORTED_KEY" ? "KEY_UNSUPPORTED" : "KEY_MALFORMED",
-      `the certificate's public key can't be used: ${cause.message}`,
+      `the public key can't be used: ${cause.message}`,
       { cause },
     );
   }

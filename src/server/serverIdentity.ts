@@ -47,7 +47,7 @@ function refusedBy(cause: PkiError): ServerError {
     case "NOT_YET_VALID":
       return new ServerError(
         "CERTIFICATE_EXPIRED",
-        `the server certificate is not valid now: ${cause.message}; renew it with "securechat issue --renew"`,
+        `the server certificate is not valid now: ${cause.message}${cause.code === "EXPIRED" ? ' with "securechat issue --renew"' : "; is the clock right?"}`,
         {
           cause,
         },

@@ -92,7 +92,7 @@ describe("issue --csr", () => {
     expect(forged.stderr).toContain("REQUEST_SIGNATURE_INVALID");
     const wrong = await cli.fail("issue --csr certs/ca_cert.pem --cn alice --email alice@example.org");
     expect(wrong).toMatchObject({ exitCode: 2 });
-    expect(wrong.stderr).toContain('0 blocks "CERTIFICATE REQUEST"');
+    expect(wrong.stderr).toContain('no block "CERTIFICATE REQUEST" in the file');
     expect(cli.index()).toHaveLength(1);
   });
 

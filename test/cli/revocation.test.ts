@@ -100,6 +100,18 @@ describe("ca revoke and ca crl", () => {
     expect(revoked.map(({ name }) => name).sort()).toEqual(["alice", "alice", "bob"]);
   });
 
+  test("warn of the certificate from before a renewal, which stays good unless it is revoked too", async () => {
+    using cli = new CliFolder();
+    await withPeople(cli, ["alice", "bob"]);
+    const { serial } = cli.certificate("certs/alice_cert.pem");
+    await cli.succeed("issue --renew certs/alice_cert.pem");
+    const first = await cli.run("ca revoke certs/alice_cert.pem");
+    expect(first.exitCode).toBe(0);
+    expect(first.stderr).toContain(`run "securechat ca revoke ${serial}"`);
+    const second = await cli.run(`ca revoke ${serial}`);
+    expect(second).toMatchObject({ exitCode: 0, stderr: "" });
+  });
+
   test("reject a certificate of another CA, also one with the name of this CA", async () => {
     using cli = new CliFolder();
     await withPeople(cli, ["alice"]);
