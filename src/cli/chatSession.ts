@@ -11,6 +11,8 @@ export interface ChatOptions {
   readonly raw: boolean;
   /** Messages of others to wait for before the end of input ends the session. */
   readonly waitFor: number;
+  /** Whether input that is still to come counts for nothing once there will be no connection any more: nobody types it. */
+  readonly endsWhenCutOff: boolean;
 }
 
 /** A line that was handed over and is not accepted yet. */
@@ -23,8 +25,8 @@ export interface UnsentLine {
 
 /** What a session of `connect` came to. */
 export interface ChatOutcome {
-  /** The connection was lost and did not come back: what is not sent is kept, what was waited for has not come. */
-  readonly isCutOff: boolean;
+  /** Why there is no connection and none will come: what is not sent is kept, what was waited for has not come. */
+  readonly cutOff: string | undefined;
   /** Every line that was typed stands in the log. */
   readonly allSent: boolean;
   /** Every receipt that was asked for at the end is countersigned. */
@@ -42,7 +44,9 @@ export class ChatSession implements ChatTarget {
   #allSent = true;
   #messages = 0;
   #onMessage: () => void = () => {};
-  #isCutOff = false;
+  /** The code of the event that said so. */
+  #cutOff: string | undefined;
+  readonly #gone = Promise.withResolvers<undefined>();
   /** Resolves while there is no connection. */
   #offline = Promise.withResolvers<void>();
 
@@ -71,7 +75,8 @@ export class ChatSession implements ChatTarget {
       this.#offline = Promise.withResolvers<void>();
     else if (event.event === "connection") this.#offline.resolve();
     else if (event.event === "closed" && event.code !== "QUIT") {
-      this.#isCutOff = true;
+      this.#cutOff = event.code;
+      this.#gone.resolve(undefined);
       this.#offline.resolve();
       this.#onMessage();
     }
@@ -84,7 +89,12 @@ export class ChatSession implements ChatTarget {
   }
 
   async run(input: ChatInput): Promise<ChatOutcome> {
-    for await (const line of input.lines) {
+    const lines = input.lines[Symbol.asyncIterator]();
+    for (;;) {
+      const next = lines.next();
+      const read = await (this.#options.endsWhenCutOff ? Promise.race([next, this.#gone.promise]) : next);
+      if (read === undefined || read.done === true) break;
+      const line = read.value;
       if (typeof line !== "string") {
         this.#allSent = false;
         this.#complain("TEXT_REFUSED", line.refused);
@@ -96,14 +106,14 @@ export class ChatSession implements ChatTarget {
         await this.#obey(line);
       } else if (line !== "") this.#send(!this.#options.raw && line.startsWith("//") ? line.slice(1) : line);
     }
-    while (this.#messages < this.#options.waitFor && !this.#isCutOff)
+    while (this.#messages < this.#options.waitFor && this.#cutOff === undefined)
       await new Promise<void>((resolve) => {
         this.#onMessage = resolve;
       });
     this.client.hurry();
     await this.settled();
     const allCountersigned = await this.#quit();
-    return { allSent: this.#allSent, allCountersigned, isCutOff: this.#isCutOff };
+    return { allSent: this.#allSent, allCountersigned, cutOff: this.#cutOff };
   }
 
   /** Waits until every line so far was accepted or refused. */

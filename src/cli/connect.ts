@@ -1,5 +1,5 @@
 import { growingDelays, openClient } from "../client/client.ts";
-import { ClientError, type ClientErrorCode } from "../client/clientError.ts";
+import { ClientError } from "../client/clientError.ts";
 import type { ClientEvent } from "../client/clientEvents.ts";
 import { systemRandom } from "../crypto/systemRandom.ts";
 import { chooseFront } from "./chatFront.ts";
@@ -55,7 +55,11 @@ export async function connect(args: Arguments): Promise<number> {
       onEvent: (event) => onEvent(event),
     }),
   );
-  const session = new ChatSession(client, front.view, { raw: args.has("raw"), waitFor });
+  const session = new ChatSession(client, front.view, {
+    raw: args.has("raw"),
+    waitFor,
+    endsWhenCutOff: !isTerminal,
+  });
   onEvent = (event) => session.note(event);
   const chat = async (): Promise<ExitCode> => {
     await attempt(() => client.connect());
@@ -67,7 +71,7 @@ export async function connect(args: Arguments): Promise<number> {
     const to = args.text("to");
     if (to !== undefined) await attempt(() => session.open(to));
     const outcome = await attempt(() => session.run(front.input));
-    if (outcome.isCutOff) return exitCodes.network;
+    if (outcome.cutOff !== undefined) return exitCodeOf[outcome.cutOff] ?? exitCodes.refused;
     if (!outcome.allSent) return exitCodes.refused;
     return outcome.allCountersigned ? exitCodes.done : exitCodes.incomplete;
   };
@@ -130,8 +134,10 @@ function asEvent(error: CliError): ClientEvent {
   return { event: "error", code: codeOfExit[exitCode], message };
 }
 
-const exitCodeOf: Partial<Record<ClientErrorCode, ExitCode>> = {
+/** By the code of a `ClientError`; every other is a refusal. */
+const exitCodeOf: Readonly<Record<string, ExitCode>> = {
   CONNECT_FAILED: exitCodes.network,
+  HANDSHAKE_FAILED: exitCodes.network,
   CONNECTION_LOST: exitCodes.network,
   NOT_CONNECTED: exitCodes.network,
   TIMEOUT: exitCodes.network,

@@ -14,8 +14,24 @@ export function asAlertError(alert: AlertCode): ClientError {
   if (alert === "replaced")
     return new ClientError("REPLACED", "another connection with this account has taken over");
   if (certificateAlerts.includes(alert))
-    return new ClientError("CERTIFICATE_REFUSED", `the server refuses the own certificate: ${alert}`);
+    return new ClientError(
+      "CERTIFICATE_REFUSED",
+      `the server refuses your certificate (${alert}): ${adviceFor(alert)}`,
+    );
   return new ClientError("CONNECTION_LOST", `the server ended the session: ${alert}`);
+}
+
+function adviceFor(alert: AlertCode): string {
+  switch (alert) {
+    case "certificate_revoked":
+      return "it is revoked, ask your CA for a new one";
+    case "certificate_expired":
+      return 'it has expired, have it renewed ("securechat issue --renew")';
+    case "unknown_ca":
+      return "it is not from the server's CA";
+    default:
+      return "ask the server's operator";
+  }
 }
 
 /**
