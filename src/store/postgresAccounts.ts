@@ -1,22 +1,13 @@
 import type { Hex } from "../base/hex.ts";
+import { type AccountRow, accountOf } from "./accountRow.ts";
 import type { Account, AccountStore, CertificateRecord } from "./accountStore.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
-import { type CertificateRow, certificateOf } from "./certificateRow.ts";
 import { type PostgresCertificates, putCertificate } from "./postgresCertificates.ts";
 import type { PostgresDatabase, Transaction } from "./postgresDatabase.ts";
 import { unavailable } from "./postgresError.ts";
 import { Undo } from "./undo.ts";
 
-interface UserRow {
-  readonly id: number;
-  readonly email: string;
-  readonly username: string;
-  readonly salt: Uint8Array | null;
-  readonly pwd_hash: string;
-  readonly created_at: number;
-  readonly disabled: boolean;
-}
-type AccountRow = UserRow & { readonly [K in keyof CertificateRow]: CertificateRow[K] | null };
+type UserRow = AccountRow<boolean>;
 type Created = Awaited<ReturnType<AccountStore["create"]>>;
 
 const select = `SELECT u.id, u.email, u.username, u.salt, u.pwd_hash, u.disabled,
@@ -67,11 +58,11 @@ export class PostgresAccounts implements AccountStore {
   }
 
   async byEmail(email: string): Promise<Account | undefined> {
-    return accountOf(await this.#db.query<AccountRow>(`${select} WHERE u.email = $1`, [email]));
+    return accountOf((await this.#db.query<UserRow>(`${select} WHERE u.email = $1`, [email]))[0]);
   }
 
   async byUsername(username: string): Promise<Account | undefined> {
-    return accountOf(await this.#db.query<AccountRow>(`${select} WHERE u.username = $1`, [username]));
+    return accountOf((await this.#db.query<UserRow>(`${select} WHERE u.username = $1`, [username]))[0]);
   }
 
   bindCertificate(
@@ -222,21 +213,4 @@ async function countFailures(
      ON CONFLICT (subject) DO UPDATE SET failures = f.failures + excluded.failures, last_at = excluded.last_at`,
     [arrayLiteral(subjects), nowMs],
   );
-}
-
-function accountOf([row]: readonly AccountRow[]): Account | undefined {
-  if (row === undefined) return undefined;
-  const { fingerprint, person, role, issuer_serial, chain } = row;
-  const bound =
-    fingerprint !== null && person !== null && role !== null && issuer_serial !== null && chain !== null;
-  return {
-    id: row.id,
-    email: row.email,
-    username: row.username,
-    passwordHash: row.pwd_hash,
-    legacySalt: row.salt ?? undefined,
-    createdAtMs: row.created_at,
-    disabled: row.disabled,
-    certificate: bound ? certificateOf({ fingerprint, person, role, issuer_serial, chain }) : undefined,
-  };
 }

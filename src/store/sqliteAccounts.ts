@@ -1,20 +1,11 @@
 import type { Hex } from "../base/hex.ts";
+import { type AccountRow, accountOf } from "./accountRow.ts";
 import type { Account, AccountStore, CertificateRecord } from "./accountStore.ts";
-import { type CertificateRow, certificateOf } from "./certificateRow.ts";
 import type { SqliteCertificates } from "./sqliteCertificates.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
 
-interface UserRow {
-  readonly id: number;
-  readonly email: string;
-  readonly username: string;
-  readonly salt: Uint8Array | null;
-  readonly pwd_hash: string;
-  readonly created_at: number;
-  readonly disabled: number;
-}
-type AccountRow = UserRow & { readonly [K in keyof CertificateRow]: CertificateRow[K] | null };
+type UserRow = AccountRow<number>;
 
 const select = `SELECT u.id, u.email, u.username, u.salt, u.pwd_hash, u.created_at, u.disabled,
     c.fingerprint, c.person, c.role, c.issuer_serial, c.chain
@@ -44,8 +35,8 @@ export class SqliteAccounts implements AccountStore {
       `INSERT INTO users (email, username, pwd_hash, created_at, certificate) VALUES (?, ?, ?, ?, ?)
        RETURNING id`,
     );
-    this.#byEmail = db.prepare<AccountRow, [string]>(`${select} WHERE u.email = ?`);
-    this.#byUsername = db.prepare<AccountRow, [string]>(`${select} WHERE u.username = ?`);
+    this.#byEmail = db.prepare<UserRow, [string]>(`${select} WHERE u.email = ?`);
+    this.#byUsername = db.prepare<UserRow, [string]>(`${select} WHERE u.username = ?`);
     this.#bind = db.prepare<null, [number, number]>("UPDATE users SET certificate = ? WHERE id = ?");
     this.#dropPackages = db.prepare<null, [number, number]>(
       `DELETE FROM key_packages
@@ -180,21 +171,4 @@ export class SqliteAccounts implements AccountStore {
       return 0;
     });
   }
-}
-
-function accountOf(row: AccountRow | null): Account | undefined {
-  if (row === null) return undefined;
-  const { fingerprint, person, role, issuer_serial, chain } = row;
-  const bound =
-    fingerprint !== null && person !== null && role !== null && issuer_serial !== null && chain !== null;
-  return {
-    id: row.id,
-    email: row.email,
-    username: row.username,
-    passwordHash: row.pwd_hash,
-    legacySalt: row.salt ?? undefined,
-    createdAtMs: row.created_at,
-    disabled: row.disabled !== 0,
-    certificate: bound ? certificateOf({ fingerprint, person, role, issuer_serial, chain }) : undefined,
-  };
 }
