@@ -5,10 +5,9 @@ import { readCaIndex, withCaIndex } from "./caIndex.ts";
 import { printCertificate, printFields } from "./certificateText.ts";
 import { exitCodes, usageError } from "./cliError.ts";
 import { type Arguments, integerFlag } from "./commandLine.ts";
-import type { NewFile } from "./files.ts";
 import { credentialPaths } from "./issueFlags.ts";
 import { makeRequest } from "./issueRequest.ts";
-import { keyTypeFlag, makeKey, newPassphrase } from "./newKey.ts";
+import { keyTypeFlag, subjectKey } from "./newKey.ts";
 import { readRequest } from "./requestFile.ts";
 
 /**
@@ -35,24 +34,23 @@ export async function intermediate(args: Arguments): Promise<number> {
   const authority = await openAuthority(caFiles(args), args);
   const validity = validityOf(authority.certificate, days);
 
-  let spki = request?.publicKey.spki;
-  const keyFiles: NewFile[] = [];
-  if (spki === undefined) {
-    const passphrase = await newPassphrase(args, paths.key, !authority.keyEncrypted);
-    process.stdout.write(`[*] Generating ${keyType} private key...\n`);
-    const { key, pem } = await makeKey(keyType, passphrase);
-    spki = key.spki;
-    keyFiles.push({ path: paths.key, content: pem, mode: 0o600, ...replace });
-  }
+  const key = await subjectKey(args, {
+    request,
+    keyType,
+    path: paths.key,
+    whose: "",
+    alone: !authority.keyEncrypted,
+    replace,
+  });
   process.stdout.write("[*] Generating intermediate certificate...\n");
   const certificate = await issueAndRecord({
     authority,
     profile,
-    spki,
+    spki: key.spki,
     ...validity,
     newKey: args.has("new-key"),
     files: (issued) => [
-      ...keyFiles,
+      ...key.files,
       { path: paths.cert, content: formatChain(issued, authority), mode: 0o644, ...replace },
       { path: paths.chain, content: formatChainToRoot(issued, authority), mode: 0o644, ...replace },
     ],

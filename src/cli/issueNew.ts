@@ -4,9 +4,8 @@ import { formatChain, issueAndRecord } from "./authorityIssue.ts";
 import { printCertificate } from "./certificateText.ts";
 import { exitCodes } from "./cliError.ts";
 import { type Arguments, integerFlag } from "./commandLine.ts";
-import type { NewFile } from "./files.ts";
 import { credentialPaths, issuerFiles, readProfile } from "./issueFlags.ts";
-import { keyTypeFlag, makeKey, newPassphrase } from "./newKey.ts";
+import { keyTypeFlag, subjectKey } from "./newKey.ts";
 import { readRequest } from "./requestFile.ts";
 
 /** `securechat issue`: a certificate for a person or a server, with a new key, or for the key of `--csr`. */
@@ -22,24 +21,23 @@ export async function issueNew(args: Arguments): Promise<number> {
   const authority = await openAuthority(issuerFiles(args), args);
   const validity = validityOf(authority.certificate, days);
 
-  let spki = request?.publicKey.spki;
-  const keyFiles: NewFile[] = [];
-  if (spki === undefined) {
-    const passphrase = await newPassphrase(args, paths.key, !authority.keyEncrypted);
-    process.stdout.write(`[*] Generating ${keyType} private key for ${name}...\n`);
-    const { key, pem } = await makeKey(keyType, passphrase);
-    spki = key.spki;
-    keyFiles.push({ path: paths.key, content: pem, mode: 0o600, ...replace });
-  }
+  const key = await subjectKey(args, {
+    request,
+    keyType,
+    path: paths.key,
+    whose: ` for ${name}`,
+    alone: !authority.keyEncrypted,
+    replace,
+  });
   process.stdout.write("[*] Generating certificate...\n");
   const certificate = await issueAndRecord({
     authority,
     profile,
-    spki,
+    spki: key.spki,
     ...validity,
     newKey: args.has("new-key"),
     files: (issued) => [
-      ...keyFiles,
+      ...key.files,
       { path: paths.cert, content: formatChain(issued, authority), mode: 0o644, ...replace },
     ],
   });

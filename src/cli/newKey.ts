@@ -1,8 +1,10 @@
 import { crypto, type KeyType, keyTypes, type PrivateKey } from "../crypto/crypto.ts";
 import { systemRandom } from "../crypto/systemRandom.ts";
+import type { CertificateRequest } from "../pki/csr.ts";
 import { encodePrivateKey } from "../pki/keyFile.ts";
 import { usageError } from "./cliError.ts";
 import type { Arguments } from "./commandLine.ts";
+import type { NewFile } from "./files.ts";
 import { readSecret } from "./secrets.ts";
 
 export interface NewKey {
@@ -23,6 +25,31 @@ export async function makeKey(type: KeyType, passphrase: string | undefined): Pr
       ...(passphrase === undefined ? {} : { passphrase }),
     }),
   };
+}
+
+/**
+ * The key that a certificate is to be issued for: that of a request, or a new one with the file that it is written to.
+ *
+ * @param of.whose ends the progress line, such as ` for alice`
+ * @param of.alone see `newPassphrase`
+ */
+export async function subjectKey(
+  args: Arguments,
+  of: {
+    readonly request: CertificateRequest | undefined;
+    readonly keyType: KeyType;
+    readonly path: string;
+    readonly whose: string;
+    readonly alone: boolean;
+    /** As `NewFile` takes it. */
+    readonly replace: { readonly replace?: true };
+  },
+): Promise<{ spki: Uint8Array; files: readonly NewFile[] }> {
+  if (of.request !== undefined) return { spki: of.request.publicKey.spki, files: [] };
+  const passphrase = await newPassphrase(args, of.path, of.alone);
+  process.stdout.write(`[*] Generating ${of.keyType} private key${of.whose}...\n`);
+  const { key, pem } = await makeKey(of.keyType, passphrase);
+  return { spki: key.spki, files: [{ path: of.path, content: pem, mode: 0o600, ...of.replace }] };
 }
 
 /** @throws {CliError} exit code 2 */
