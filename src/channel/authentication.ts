@@ -2,6 +2,7 @@ import { concatBytes, encodeUtf8, equalBytesConstantTime } from "../base/bytes.t
 import { encodeJson } from "../base/schema.ts";
 import { crypto, type PrivateKey, type PublicKey, type SignatureScheme } from "../crypto/crypto.ts";
 import { type Label, labels } from "../crypto/labels.ts";
+import { profileSchemeOf } from "../crypto/profileScheme.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import { maxHandshakeFrameBytes } from "../wire/frame.ts";
 import {
@@ -127,22 +128,14 @@ export function verifyAuthentication<T extends string>(
   return peer;
 }
 
-/** The one scheme for each type of key of the profile: the peer has no choice to make. @throws {ChannelError} */
-function schemeOf({ type }: PublicKey): SignatureScheme {
-  switch (type) {
-    case "p256":
-      return "ecdsa-p256-sha256";
-    case "rsa":
-      return "rsa-pkcs1-sha256";
-    case "ed25519":
-      return "ed25519";
-    case "p384":
-    case "p521":
-      throw new ChannelError(
-        "BAD_CERTIFICATE",
-        `the peer's certificate has a ${type} key, which has no part in this protocol`,
-      );
-  }
+/** @throws {ChannelError} `BAD_CERTIFICATE` for a key that has no part in this protocol */
+function schemeOf(key: PublicKey): SignatureScheme {
+  const scheme = profileSchemeOf(key);
+  if (scheme !== undefined) return scheme;
+  throw new ChannelError(
+    "BAD_CERTIFICATE",
+    `the peer's certificate has a ${key.type} key, which has no part in this protocol`,
+  );
 }
 
 /** label || 0x00 || hash */

@@ -1,8 +1,8 @@
 import { concatBytes, encodeUtf8 } from "../base/bytes.ts";
 import { encodeHex, type Hex } from "../base/hex.ts";
-import { crypto, type PrivateKey, type PublicKey, type SignatureScheme, sha256 } from "../crypto/crypto.ts";
-import { isLowS } from "../crypto/ecdsaSignature.ts";
+import { crypto, type PrivateKey, sha256 } from "../crypto/crypto.ts";
 import { labels } from "../crypto/labels.ts";
+import { isSignedBy } from "../log/signature.ts";
 import { decodeCertificate } from "../pki/certificate.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import { type DeviceIdentity, decodeDeviceIdentity, encodeCredential } from "./deviceIdentity.ts";
@@ -70,14 +70,12 @@ export function verifyDeviceIdentity(
   certificate: VerifiedCertificate,
   atMs: number,
 ): void {
-  const { fingerprint, publicKey } = certificate.certificate;
+  const { fingerprint } = certificate.certificate;
   if (fingerprint !== identity.fingerprint)
     throw new GroupError("DEVICE_CERTIFICATE", "the device belongs to another certificate");
   if (!(atMs <= identity.expiresMs)) throw new GroupError("DEVICE_EXPIRED", "the device key has expired");
   const text = deviceKeyText(identity.fingerprint, identity.devicePublicKey, identity.expiresMs);
-  const canonical = publicKey.type !== "p256" || isLowS(identity.signature, "p256");
-  const scheme = profileScheme(publicKey);
-  if (!canonical || scheme === undefined || !publicKey.verify(scheme, text, identity.signature))
+  if (!isSignedBy(certificate, text, identity.signature))
     throw new GroupError("DEVICE_SIGNATURE", "the certificate's key did not sign this device key");
 }
 
@@ -111,19 +109,4 @@ export function decodeDevice(bytes: Uint8Array): Device {
 /** What the certificate's key signs. The leaf key makes it good for one device, the expiry for a limited time. */
 function deviceKeyText(fingerprint: Hex, devicePublicKey: Uint8Array, expiresMs: number): Uint8Array {
   return encodeUtf8(`${labels.deviceKey}\n${fingerprint}\n${encodeHex(devicePublicKey)}\n${expiresMs}\n`);
-}
-
-/** Certificates of the profile sign in one way each; keys of other types don't join. */
-function profileScheme(key: PublicKey): SignatureScheme | undefined {
-  switch (key.type) {
-    case "p256":
-      return "ecdsa-p256-sha256";
-    case "rsa":
-      return "rsa-pkcs1-sha256";
-    case "ed25519":
-      return "ed25519";
-    case "p384":
-    case "p521":
-      return undefined;
-  }
 }
