@@ -1,33 +1,18 @@
-import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import { encodeUtf8 } from "../../src/base/bytes.ts";
 import { decodeEcdsaSignature, encodeEcdsaSignature } from "../../src/crypto/ecdsaSignature.ts";
 import { checkClock, type LogState, maxClockDifferenceMs, nextSeqno } from "../../src/log/conversationLog.ts";
 import { type Entry, type EntryKind, signEntry, signedBytes } from "../../src/log/entry.ts";
 import { emptyRoot } from "../../src/log/merkle.ts";
+import { castOfThree } from "./cast.ts";
 import { codeOf } from "./codeOf.ts";
 import { Conversation, digest, roster } from "./conversation.ts";
-import { certificatesOf, type Device, Organisation } from "./organisation.ts";
 
-let organisation: Organisation;
-let other: Organisation;
-let alice: Device;
-let bob: Device;
-let carol: Device;
-let server: Device;
+const { organisation, certificateAt, alice, bob, carol, server } = await castOfThree();
 let log: Conversation;
 
-beforeAll(async () => {
-  organisation = await Organisation.create();
-  other = await Organisation.create();
-  [alice, bob, carol] = [
-    await organisation.user("alice"),
-    await organisation.user("bob"),
-    await organisation.user("carol"),
-  ];
-  server = await organisation.server("chat.example.org", "www.example.org", "192.0.2.1");
-});
 beforeEach(() => {
-  log = new Conversation(certificatesOf(organisation, other));
+  log = new Conversation(certificateAt);
 });
 
 const create = (overrides = {}) =>

@@ -1,35 +1,17 @@
-import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import type { Entry } from "../../src/log/entry.ts";
 import type { RosterRow } from "../../src/log/roster.ts";
+import { castOfGroup } from "./cast.ts";
 import { codeOf } from "./codeOf.ts";
 import { Conversation, digest, roster } from "./conversation.ts";
-import { certificatesOf, type Device, Organisation } from "./organisation.ts";
+import type { Device } from "./organisation.ts";
 
-let organisation: Organisation;
-let other: Organisation;
-let alice: Device;
-let alice2: Device;
-let bob: Device;
-let bob2: Device;
-let carol: Device;
-let dave: Device;
-let server: Device;
+const { organisation, other, certificateAt, alice, alice2, bob, bob2, carol, dave, server } =
+  await castOfGroup();
 let log: Conversation;
 
-beforeAll(async () => {
-  organisation = await Organisation.create();
-  other = await Organisation.create();
-  [alice, alice2, bob, bob2] = [
-    await organisation.user("alice"),
-    await organisation.user("alice"),
-    await organisation.user("bob"),
-    await organisation.user("bob"),
-  ];
-  [carol, dave] = [await organisation.user("carol"), await organisation.user("dave", { days: 1 })];
-  server = await organisation.server("chat.example.org");
-});
 beforeEach(() => {
-  log = new Conversation(certificatesOf(organisation, other));
+  log = new Conversation(certificateAt);
 });
 
 function refused(entry: Entry, code: string): void {

@@ -1,30 +1,16 @@
-import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import type { Entry } from "../../src/log/entry.ts";
 import { rowsToRemove } from "../../src/log/rekey.ts";
+import { castOfThree } from "./cast.ts";
 import { codeOf } from "./codeOf.ts";
 import { Conversation, roster } from "./conversation.ts";
-import { certificatesOf, type Device, Organisation } from "./organisation.ts";
+import type { Device } from "./organisation.ts";
 
-let organisation: Organisation;
-let other: Organisation;
-let alice: Device;
-let bob: Device;
-let carol: Device;
-let server: Device;
+const { organisation, certificateAt, alice, bob, carol, server } = await castOfThree();
 let log: Conversation;
 
-beforeAll(async () => {
-  organisation = await Organisation.create();
-  other = await Organisation.create();
-  [alice, bob, carol] = [
-    await organisation.user("alice"),
-    await organisation.user("bob"),
-    await organisation.user("carol"),
-  ];
-  server = await organisation.server("chat.example.org", "www.example.org", "192.0.2.1");
-});
 beforeEach(() => {
-  log = new Conversation(certificatesOf(organisation, other));
+  log = new Conversation(certificateAt);
 });
 
 const create = (overrides = {}) =>
