@@ -77,6 +77,10 @@ export class ChildProcess {
     });
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   get exited(): Promise<number> {
     return this.#exited;
   }

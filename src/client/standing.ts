@@ -2,6 +2,7 @@ import { encodeHex, type Hex } from "../base/hex.ts";
 import { type Checkpoint, formatCheckpoint } from "../log/checkpoint.ts";
 import { emptyRoot } from "../log/merkle.ts";
 import type { WireCheckpoint } from "../wire/sessionMessages.ts";
+import { CheckpointFile } from "./checkpointFile.ts";
 import { ClientError } from "./clientError.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import type { ConversationKeys } from "./conversationKeys.ts";
@@ -50,7 +51,7 @@ export class Standing {
   readonly #conversation: Hex;
   #record: ConversationRecord;
   #folder: TranscriptFolder | undefined;
-  #writtenCheckpoint: string | undefined;
+  #checkpoints: CheckpointFile | undefined;
   /** What `certificates.pem` was written for. */
   #writtenFor = "";
 
@@ -136,6 +137,7 @@ export class Standing {
       receipt_size > 0 && receipt_size !== receipt.size ? receipt_size : undefined,
     );
     this.writeCertificates();
+    this.#checkpoints?.flush();
     this.#record = { ...this.#record, receipt_size: receipt.size, receipt_complete: receipt.isComplete };
     this.#store();
   }
@@ -168,7 +170,12 @@ export class Standing {
     return checkpoint;
   }
 
-  /** Makes everything since the last call durable. @returns the root's checkpoint size: entries before it are settled */
+  /**
+   * Writes down everything since the last call: it survives the end of this process. A loss of power may take it; then the
+   * server gives it again, and what is signed meanwhile makes it durable with itself.
+   *
+   * @returns the root's checkpoint size: entries before it are settled
+   */
   flush(keys: ConversationKeys): number {
     const { vault, keepHistory } = this.#context;
     const { log } = this;
@@ -180,7 +187,7 @@ export class Standing {
     } else if (this.#folder !== undefined) this.#folder.append(log.takeUnwritten());
     keys.stage(this.batch);
     if (!this.batch.isEmpty) {
-      vault.commit(this.batch);
+      vault.keep(this.batch);
       // Replaced keys and words stand in the log of writes until it is truncated.
       if (!keepHistory) vault.scrub();
     }
@@ -198,6 +205,7 @@ export class Standing {
   }
 
   close(): void {
+    this.#checkpoints?.close();
     this.#folder?.close();
   }
 
@@ -221,6 +229,7 @@ export class Standing {
     this.#record = { ...this.#record, contradiction };
     this.#store();
     this.#writeSideFiles();
+    this.#checkpoints?.flush();
     throw new ClientError(
       "CONVERSATION_STOPPED",
       `the server has signed two different logs of this conversation: see checkpoints.jsonl in ${this.#folder?.path ?? ""}`,
@@ -245,8 +254,8 @@ export class Standing {
     const writtenFor = [state.epoch, checkpoint?.server, contradiction?.server].join(" ");
     if (writtenFor !== this.#writtenFor) this.writeCertificates();
     this.#writtenFor = writtenFor;
-    if (lines.join("\n") !== this.#writtenCheckpoint) folder.writeCheckpoints(lines);
-    this.#writtenCheckpoint = lines.join("\n");
+    this.#checkpoints ??= new CheckpointFile(folder);
+    this.#checkpoints.write(lines);
   }
 
   /** Everything that a verifier needs beside the transcript. */

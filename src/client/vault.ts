@@ -98,8 +98,25 @@ export class Vault {
     return new VaultBatch((collection, key, value) => this.#seal(collection, key, value));
   }
 
-  /** Makes the batches durable (fsync), all or none, in the order given, and empties them. */
+  /** Makes the batches durable (fsync), all or none, in the order given, and empties them. So is all that was kept before. */
   commit(...batches: readonly VaultBatch[]): void {
+    this.#write(batches);
+  }
+
+  /**
+   * As `commit`, without waiting for the disk: what is written survives the end of this process at once, a loss of power
+   * only after the next `commit`. For what the server would give again, never for what was signed.
+   */
+  keep(batch: VaultBatch): void {
+    this.#database.run("PRAGMA synchronous = NORMAL");
+    try {
+      this.#write([batch]);
+    } finally {
+      this.#database.run("PRAGMA synchronous = FULL");
+    }
+  }
+
+  #write(batches: readonly VaultBatch[]): void {
     if (batches.every((batch) => batch.isEmpty)) return;
     this.#database.run("BEGIN");
     try {

@@ -10,6 +10,7 @@ import { spawnServer } from "../server/childServer.ts";
 import { RawClient } from "../server/rawClient.ts";
 import { TestConversation } from "../server/testConversation.ts";
 import { personOf } from "../server/testServer.ts";
+import { cpuSeconds } from "./cpuSeconds.ts";
 
 /**
  * Durable posts a second through a real server in a process of its own, on SQLite, each pushed to the other member;
@@ -103,10 +104,3 @@ child.kill();
 await child.exited;
 rmSync(folder, { recursive: true });
 process.exit(0);
-
-/** User and system time of a process so far (proc(5): fields 14 and 15 of stat, in ticks of 10 ms). */
-function cpuSeconds(pid: number): number {
-  const stat = new TextDecoder().decode(Bun.spawnSync(["cat", `/proc/${pid}/stat`]).stdout);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}

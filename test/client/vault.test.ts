@@ -1,6 +1,15 @@
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeUtf8 } from "../../src/base/bytes.ts";
@@ -55,6 +64,25 @@ test("commit() stores all batches or none", () => {
   vault.commit(first, second);
   expect(vault.list("opening")).toHaveLength(2);
   expect(first.isEmpty).toBe(true);
+  vault.close();
+});
+
+test("what keep() wrote survives the end of the process, together with what was committed around it", () => {
+  const vault = open();
+  put(vault, "a");
+  const batch = vault.batch();
+  batch.write("opening", "b", value);
+  vault.keep(batch);
+  expect(batch.isEmpty).toBe(true);
+  put(vault, "c");
+  vault.keep(vault.batch());
+  // What a process that is killed now leaves behind.
+  const copy = join(folder, "copy.db");
+  copyFileSync(file, copy);
+  copyFileSync(`${file}-wal`, `${copy}-wal`);
+  const again = Vault.open({ file: copy, key, random: systemRandom });
+  expect(again.list("opening").map((row) => row.key)).toEqual(["a", "b", "c"]);
+  again.close();
   vault.close();
 });
 
