@@ -32,6 +32,7 @@ const owners: readonly (readonly [RegExp, string])[] = [
   [/^ts-mls/, "group"],
   [/^postgres$/, "store"],
   [/^cac$/, "cli"],
+  [/^prom-client$/, "server"],
 ];
 
 interface Import {

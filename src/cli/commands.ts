@@ -156,6 +156,12 @@ const serveFlags: readonly Flag[] = [
       "SQLite file, or a postgresql:// URL without a password (default: DATABASE_URL, DB_HOST …, also in .env; securechat.db)",
   },
   { name: "registration", value: "mode", description: "open (default) or closed" },
+  {
+    name: "metrics",
+    value: "host:port",
+    description: "Serve /metrics (Prometheus), /healthz and /readyz there over HTTP (default: not at all)",
+  },
+  { name: "log-format", value: "format", description: "text (default) or json" },
   { name: "passphrase-file", value: "file", description: "Passphrase of the key" },
 ];
 

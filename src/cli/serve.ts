@@ -2,12 +2,13 @@ import { crypto } from "../crypto/crypto.ts";
 import { systemRandom } from "../crypto/systemRandom.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { ServerError } from "../server/serverError.ts";
-import { formatLogLine, type LogLevel } from "../server/serverLog.ts";
 import { exitCodes, usageError } from "./cliError.ts";
 import { type Arguments, integerFlag } from "./commandLine.ts";
 import { readCertificates } from "./credentialFiles.ts";
 import { readFile } from "./files.ts";
 import { openStore } from "./openStore.ts";
+import { serverLogOf } from "./serveLog.ts";
+import { startOperations } from "./serveOperations.ts";
 import { takeRenewals } from "./serveRenewals.ts";
 import { ServerCredential } from "./serverCredential.ts";
 
@@ -28,6 +29,7 @@ export async function serve(args: Arguments): Promise<number> {
     required: args.has("crl-required"),
     source: crlFile ?? "the CRL",
   };
+  const log = serverLogOf(args);
   // What is being read now needs no signal to be read.
   process.on("SIGHUP", () => {});
   const credential = await ServerCredential.open(
@@ -37,44 +39,47 @@ export async function serve(args: Arguments): Promise<number> {
   const { chain, key } = credential.first;
   const stopped = stopSignal();
   log("INFO", `Cryptography by the ${crypto().name} provider`);
-  const store = await openStore(args, (message) => log("INFO", message));
-  let server: RunningServer;
+  const operations = await startOperations(args, log);
   try {
-    server = await startServer({
-      host,
-      port,
-      chain: chain.map(({ der }) => der),
-      key,
-      anchors,
-      ...(crlFile === undefined ? {} : { crl: readFile(crlFile, "revocation list") }),
-      crlPolicy,
-      store,
-      registration,
-      random: systemRandom,
-      now: Date.now,
-      log,
-    });
-  } catch (error) {
-    await store.close();
-    if (!(error instanceof ServerError)) throw error;
-    const file = error.code === "CRL_REFUSED" ? crlFile : isOwn(error) ? credential.certFile : undefined;
-    throw usageError(file === undefined ? error.message : `${file}: ${error.message}`, error);
+    const store = await openStore(args, (message) => log("INFO", message));
+    let server: RunningServer;
+    try {
+      server = await startServer({
+        host,
+        port,
+        chain: chain.map(({ der }) => der),
+        key,
+        anchors,
+        ...(crlFile === undefined ? {} : { crl: readFile(crlFile, "revocation list") }),
+        crlPolicy,
+        store,
+        registration,
+        random: systemRandom,
+        now: Date.now,
+        log,
+        meter: operations.meter,
+      });
+    } catch (error) {
+      await store.close();
+      if (!(error instanceof ServerError)) throw error;
+      const file = error.code === "CRL_REFUSED" ? crlFile : isOwn(error) ? credential.certFile : undefined;
+      throw usageError(file === undefined ? error.message : `${file}: ${error.message}`, error);
+    }
+    operations.watch(server);
+    const endRenewals = takeRenewals(server, { credential, crlFile, log });
+    log("INFO", `${await stopped}: closing sessions`);
+    endRenewals();
+    await server.stop();
+    return exitCodes.done;
+  } finally {
+    await operations.stop();
   }
-  const endRenewals = takeRenewals(server, { credential, crlFile, log });
-  log("INFO", `${await stopped}: closing sessions`);
-  endRenewals();
-  await server.stop();
-  return exitCodes.done;
 }
 
 function isOwn({ code }: ServerError): boolean {
   return (
     code === "CERTIFICATE_EXPIRED" || code === "CERTIFICATE_REFUSED" || code === "NOT_A_SERVER_CERTIFICATE"
   );
-}
-
-function log(level: LogLevel, message: string): void {
-  process.stdout.write(`${formatLogLine(Date.now(), level, message)}\n`);
 }
 
 /** A second signal while the first is being obeyed ends the process at once, as people expect. */

@@ -2,6 +2,7 @@ import { encodeJson } from "../base/schema.ts";
 import type { CheckpointRecord } from "../store/logStore.ts";
 import { maxEntriesPerAnswer, type ServerMessage, serverMessageSchema } from "../wire/sessionMessages.ts";
 import type { JudgedEntry } from "./entryJudge.ts";
+import type { ServerMeter } from "./serverMeter.ts";
 import type { Session, SessionRegistry } from "./sessionRegistry.ts";
 
 /**
@@ -15,6 +16,7 @@ interface Batch {
   /** Over the log with all of them. */
   readonly checkpoint: CheckpointRecord;
   readonly sessions: SessionRegistry;
+  readonly meter: ServerMeter;
   /** Signs the log as it was after one of them. */
   readonly sign: (judged: JudgedEntry) => CheckpointRecord;
 }
@@ -24,7 +26,7 @@ interface Batch {
  * the entry itself; on each connection in the order of the log. The last checkpoint that a session is sent covers
  * everything that it was sent.
  */
-export function deliver({ accepted, checkpoint, sessions, sign }: Batch): void {
+export function deliver({ accepted, checkpoint, sessions, meter, sign }: Batch): void {
   const last = accepted.at(-1);
   const pushes = new Map<string, Uint8Array>();
   for (const [session, entries] of entriesBySession(accepted, sessions)) {
@@ -34,7 +36,10 @@ export function deliver({ accepted, checkpoint, sessions, sign }: Batch): void {
     for (const run of runsOf(entries, session)) {
       const [first] = run;
       if (first?.post.session === session) answer(first, covering);
-      else session.sendEncoded(encodedPush(run, covering, pushes));
+      else {
+        session.sendEncoded(encodedPush(run, covering, pushes));
+        meter.pushed(run.length);
+      }
     }
   }
   // Whoever posted and is gone, or was put out by an entry of the same batch, is answered too: sending to it is harmless.

@@ -7,6 +7,7 @@ import { networkOf } from "./loginDelay.ts";
 import { ServerError } from "./serverError.ts";
 import type { ServerLimits } from "./serverLimits.ts";
 import type { ServerLog } from "./serverLog.ts";
+import type { ServerMeter } from "./serverMeter.ts";
 
 /** How often deadlines are looked at. */
 const tickMs = 250;
@@ -20,6 +21,7 @@ interface ListenerOptions {
   readonly port: number;
   readonly limits: ServerLimits;
   readonly log: ServerLog;
+  readonly meter: ServerMeter;
   /** Runs one connection to its end; never rejects. Calls `onHandshakeEnd` once. */
   readonly run: (connection: Connection, network: string, onHandshakeEnd: () => void) => Promise<void>;
 }
@@ -83,7 +85,7 @@ export class Listener {
   }
 
   #opened(socket: Socket<Connection | undefined>): void {
-    const { limits, run } = this.#options;
+    const { limits, meter, run } = this.#options;
     const network = networkOf(socket.remoteAddress);
     const fromNetwork = this.#perNetwork.get(network) ?? 0;
     if (
@@ -91,11 +93,13 @@ export class Listener {
       this.#halfOpen >= limits.halfOpenConnections ||
       fromNetwork >= limits.connectionsPerAddress
     ) {
+      meter.connection("refused");
       this.#noteRefused(peerOf(socket));
       socket.write(encodeFrame(encodeAlert("too_many_connections")));
       socket.end();
       return;
     }
+    meter.connection("accepted");
     socket.setNoDelay(true);
     this.#lastNumber += 1;
     const connection = new Connection(socket, {

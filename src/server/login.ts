@@ -9,12 +9,15 @@ import { answerFailure } from "./requestFailure.ts";
 import type { RequestReader } from "./requests.ts";
 import type { ServerLimits } from "./serverLimits.ts";
 import type { ServerLog } from "./serverLog.ts";
+import type { ServerMeter } from "./serverMeter.ts";
 import type { Member } from "./sessionRegistry.ts";
+import { timed } from "./timed.ts";
 
 export interface LoginServices {
   readonly accounts: Accounts;
   readonly limits: ServerLimits;
   readonly log: ServerLog;
+  readonly meter: ServerMeter;
 }
 
 /** Who is on the other end of a channel that has been established. */
@@ -31,7 +34,7 @@ export async function logIn(
   connection: Connection,
   reader: RequestReader,
   peer: Peer,
-  { accounts, limits, log }: LoginServices,
+  { accounts, limits, log, meter }: LoginServices,
 ): Promise<{ member: Member; id: number }> {
   connection.deadlineMs = performance.now() + limits.loginMs;
   for (;;) {
@@ -43,7 +46,10 @@ export async function logIn(
     try {
       // The time that the server needs doesn't count against the client.
       connection.deadlineMs = Number.POSITIVE_INFINITY;
-      const account = await authenticate(request, peer, accounts);
+      const account = await timed(
+        () => authenticate(request, peer, accounts),
+        (outcome, seconds) => meter.request(request.type, outcome, seconds),
+      );
       return { member: memberOf(account, peer), id: request.id };
     } catch (error) {
       answerFailure(error, request, { connection, tag: peer.tag, log });

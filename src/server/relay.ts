@@ -10,6 +10,7 @@ import { describeError } from "./describeError.ts";
 import { type JudgedEntry, type Judgement, judgePosts, type Post } from "./entryJudge.ts";
 import { logAppendOf } from "./logAppend.ts";
 import { Refusal, refusalOf, refused } from "./refusal.ts";
+import type { ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import type { Session } from "./sessionRegistry.ts";
 
@@ -20,7 +21,7 @@ const maxAttempts = 8;
 
 type RelayServices = Pick<
   Services,
-  "store" | "identity" | "certificates" | "limits" | "now" | "sessions" | "log"
+  "store" | "identity" | "certificates" | "limits" | "now" | "sessions" | "log" | "meter"
 > & { readonly logs: ConversationLogs };
 
 /** Posts to one log that wait for their turn; while there is one, somebody works on it. */
@@ -53,7 +54,7 @@ export class Relay {
     const { conversation, sender } = entry;
     if (sender !== session.member.fingerprint)
       throw new Refusal("UNKNOWN_SENDER", "the entry is not by the certificate of this session");
-    const post = { id, line, entry, session, ...answering(session, settled) };
+    const post = { id, line, entry, session, ...answering(session, settled, this.#services.meter) };
     const queue = this.#queues.get(conversation);
     if (queue !== undefined) {
       queue.push(post);
@@ -66,6 +67,11 @@ export class Relay {
   /** From now on posts are refused with `UNAVAILABLE`. */
   refuseNewPosts(): void {
     this.#closing = true;
+  }
+
+  /** Posts that nobody works on yet. */
+  get waiting(): number {
+    return [...this.#queues.values()].reduce((sum, queue) => sum + queue.length, 0);
   }
 
   /** Resolves when everything that was queued has been answered. */
@@ -92,7 +98,7 @@ export class Relay {
   }
 
   async #process(conversation: Hex, posts: readonly Post[]): Promise<void> {
-    const { logs, sessions, identity, now } = this.#services;
+    const { logs, sessions, identity, now, meter } = this.#services;
     let rest = posts;
     for (let attempt = 0; attempt < maxAttempts && rest.length > 0; attempt++) {
       const log = await logs.open(conversation);
@@ -115,6 +121,7 @@ export class Relay {
           accepted,
           checkpoint: outcome.checkpoint,
           sessions,
+          meter,
           sign: ({ after, at }) => signState(after, identity, Math.max(now(), at)),
         });
       await this.#answerOthers(judgements);
@@ -192,12 +199,17 @@ function parsed(line: string): Entry {
 }
 
 /** A post is answered once, whatever happens after that. */
-function answering(session: Session, settled: () => void): Pick<Post, "answer" | "answered"> {
+function answering(
+  session: Session,
+  settled: () => void,
+  meter: ServerMeter,
+): Pick<Post, "answer" | "answered"> {
   let answered = false;
   return {
     answer(message: ServerMessage) {
       if (answered) return;
       answered = true;
+      meter.entry(message.type === "refused" ? message.code : "accepted");
       session.send(message);
       settled();
     },

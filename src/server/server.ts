@@ -11,15 +11,19 @@ import { ConversationLogs } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
 import { ExpiryWatch } from "./expiryWatch.ts";
 import { Listener } from "./listener.ts";
+import { measuredStore } from "./measuredStore.ts";
 import { OwnIdentity, type ServerIdentity } from "./ownIdentity.ts";
 import { PasswordHasher } from "./passwordHasher.ts";
 import { certificateRecord } from "./person.ts";
+import { Readiness } from "./readiness.ts";
 import { Relay } from "./relay.ts";
 import { type CrlPolicy, Revocation } from "./revocation.ts";
 import { ServerError } from "./serverError.ts";
+import type { ServerGauges } from "./serverGauges.ts";
 import { serverIdentity } from "./serverIdentity.ts";
 import { defaultLimits, retention, type ServerLimits } from "./serverLimits.ts";
 import type { ServerLog } from "./serverLog.ts";
+import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import { runSession, type SessionServices } from "./session.ts";
 import { SessionRegistry } from "./sessionRegistry.ts";
@@ -45,14 +49,13 @@ export interface ServerOptions {
   readonly now: () => number;
   readonly log: ServerLog;
   readonly limits?: Partial<ServerLimits>;
+  /** Told what happens; without it nothing is counted. */
+  readonly meter?: ServerMeter;
 }
 
-export interface RunningServer {
+export interface RunningServer extends ServerGauges {
   readonly host: string;
   readonly port: number;
-  /** Connections, and those among them that are logged in. */
-  readonly connections: number;
-  readonly sessions: number;
   /**
    * Takes the newer lists of a file: everybody is sent them, and whoever they name is cut off.
    *
@@ -67,6 +70,8 @@ export interface RunningServer {
    * @throws {ServerError} as at the start; what was in use stays
    */
   replaceIdentity(identity: Pick<ServerIdentity, "chain" | "key">): Promise<void>;
+  /** @returns why nobody can be served at the moment, `undefined` when they can */
+  unready(): Promise<string | undefined>;
   /** Answers what was posted, tells every client `shutting_down`, closes connections and store. May be called again. */
   stop(): Promise<void>;
 }
@@ -77,7 +82,8 @@ export interface RunningServer {
  * @throws {ServerError} for certificate, key, CRL, host and port; {StoreError}
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { host, store, now, log, random, registration, anchors } = options;
+  const { host, now, log, random, registration, anchors, meter = noMeter } = options;
+  const store = meter === noMeter ? options.store : measuredStore(options.store, meter);
   const limits: ServerLimits = { ...defaultLimits, ...options.limits };
   const revocation = new Revocation({
     anchors,
@@ -101,7 +107,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     registration,
     now,
     log,
+    meter,
   };
+  const readiness = new Readiness(shared);
   const logs = new ConversationLogs(store.log, certificates);
   const relay = new Relay({ ...shared, logs });
   const passwords = new PasswordHasher(limits);
@@ -122,6 +130,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     port: options.port,
     limits,
     log,
+    meter,
     run: async (connection, network, onHandshakeEnd) => {
       const session = runSession(connection, network, services, onHandshakeEnd);
       running.add(session);
@@ -140,6 +149,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   const stop = async () => {
     log("INFO", "Server shutting down");
+    readiness.stop();
     clearInterval(sweeper);
     relay.refuseNewPosts();
     await relay.whenIdle();
@@ -158,6 +168,16 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     get sessions() {
       return sessions.size;
     },
+    get postsWaiting() {
+      return relay.waiting;
+    },
+    get certificateEndsMs() {
+      return identity.verified.certificate.notAfterMs;
+    },
+    get crlNextUpdateMs() {
+      return revocation.nextDue?.nextUpdateMs;
+    },
+    unready: () => readiness.unready(),
     replaceCrl: (file) => replaceCrl(shared, file),
     async replaceIdentity({ chain, key }) {
       const next = serverIdentity({ chain, key, anchors, now }, revocation);

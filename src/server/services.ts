@@ -5,6 +5,7 @@ import type { OwnIdentity } from "./ownIdentity.ts";
 import type { Revocation } from "./revocation.ts";
 import type { ServerLimits } from "./serverLimits.ts";
 import type { ServerLog } from "./serverLog.ts";
+import type { ServerMeter } from "./serverMeter.ts";
 import type { SessionRegistry } from "./sessionRegistry.ts";
 
 /** What the parts of one running server share. */
@@ -20,4 +21,5 @@ export interface Services {
   /** ms since the epoch */
   readonly now: () => number;
   readonly log: ServerLog;
+  readonly meter: ServerMeter;
 }

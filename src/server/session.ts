@@ -12,12 +12,13 @@ import { fetchCertificates, fetchEntries, listConversations } from "./directory.
 import { fetchKeyPackages, publishKeyPackages } from "./keyPackages.ts";
 import { type LoginServices, logIn } from "./login.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
-import { Refusal } from "./refusal.ts";
+import { Refusal, refusalOf } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
 import { answerFailure } from "./requestFailure.ts";
 import { RequestReader } from "./requests.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
+import { timed } from "./timed.ts";
 
 export interface SessionServices extends Services, LoginServices {
   readonly logs: ConversationLogs;
@@ -65,9 +66,13 @@ export async function runSession(
 }
 
 async function shakeHands(connection: Connection, services: SessionServices, onEnd: () => void) {
-  connection.deadlineMs = performance.now() + services.limits.handshakeMs;
+  const { limits, meter, handshake } = services;
+  connection.deadlineMs = performance.now() + limits.handshakeMs;
   try {
-    const { peer, records } = await acceptChannel(connection, services.handshake());
+    const { peer, records } = await timed(
+      () => acceptChannel(connection, handshake()),
+      (outcome, seconds) => meter.handshake(outcome, seconds),
+    );
     connection.establish(records);
     return peer;
   } finally {
@@ -152,6 +157,7 @@ class ClientSession implements Session {
       this.#postsInFlight += 1;
       this.#postBytesInFlight += bytes;
     } catch (error) {
+      this.#services.meter.entry(refusalOf(error).code);
       this.#fail(error, request);
     }
   }
@@ -164,8 +170,13 @@ class ClientSession implements Session {
   }
 
   async #answer(request: Exclude<Request | LoginRequest, { type: "post" }>): Promise<void> {
+    const { meter } = this.#services;
     try {
-      this.send(await this.#handle(request));
+      const answer = await timed(
+        () => this.#handle(request),
+        (outcome, seconds) => meter.request(request.type, outcome, seconds),
+      );
+      this.send(answer);
     } catch (error) {
       this.#fail(error, request);
     }

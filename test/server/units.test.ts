@@ -6,7 +6,7 @@ import { networkOf } from "../../src/server/loginDelay.ts";
 import { decodeLogState, encodeLogState } from "../../src/server/logStateRecord.ts";
 import { PasswordHasher } from "../../src/server/passwordHasher.ts";
 import { Refusal, refused } from "../../src/server/refusal.ts";
-import { formatLogLine } from "../../src/server/serverLog.ts";
+import { formatJsonLogLine, formatLogLine } from "../../src/server/serverLog.ts";
 
 test("networkOf() is the IPv4 address, mapped or not, and the /64 of an IPv6 address in any spelling", () => {
   expect(networkOf("192.0.2.7")).toBe("192.0.2.7");
@@ -27,6 +27,19 @@ test("formatLogLine() writes the original's lines", () => {
   expect(formatLogLine(at, "INFO", "Server running on 0.0.0.0:5000")).toBe(
     "2026-11-23 01:20:06,123 [INFO] Server running on 0.0.0.0:5000",
   );
+});
+
+test("formatJsonLogLine() puts the session of a message into a field", () => {
+  const at = Date.UTC(2026, 10, 23, 1, 20, 6, 123);
+  const line = formatJsonLogLine(at, "WARNING", '[SESSION-007] "quoted"\nand more');
+  expect(line).toBe(
+    '{"time":"2026-11-23T01:20:06.123Z","level":"warning","session":"SESSION-007","message":"\\"quoted\\"\\nand more"}',
+  );
+  expect(JSON.parse(formatJsonLogLine(at, "INFO", "[session-7] not a tag"))).toEqual({
+    time: "2026-11-23T01:20:06.123Z",
+    level: "info",
+    message: "[session-7] not a tag",
+  });
 });
 
 test("refused() escapes control characters and stays within 512 bytes", () => {
