@@ -1,15 +1,13 @@
 import { visible } from "../base/visible.ts";
 import { ClientError } from "./clientError.ts";
 import type { OnEvent } from "./clientEvents.ts";
+import { clockWarning } from "./clockDifference.ts";
 import { type AnswerTo, Connection, type ConnectionTimeouts, type Push } from "./connection.ts";
 import type { Self } from "./devices.ts";
 import { type Directory, primaryServerName } from "./directory.ts";
 import type { KeyPackages } from "./keyPackages.ts";
 import { Reconnection, type ReconnectPolicy } from "./reconnection.ts";
 import type { Revocations } from "./revocations.ts";
-
-/** How far the server's clock may be from the own one before it is told. */
-const clockWarningMs = 2 * 60 * 1000;
 
 export interface SessionOptions {
   readonly host: string;
@@ -55,6 +53,8 @@ export class Session {
   #connection: Connection | undefined;
   #isAuthenticated = false;
   #isClosed = false;
+  /** Whether it was told that there is no connection and none will come, and nothing has changed since. */
+  #isClosedTold = false;
   /** What a lost connection takes to log in again: from the first login to `close`. */
   #account: { readonly email: string; readonly password: string } | undefined;
   readonly #reconnection: Reconnection | undefined;
@@ -121,6 +121,7 @@ export class Session {
       return;
     }
     this.#connection = connection;
+    this.#isClosedTold = false;
     const { fingerprint } = connection.server.certificate;
     onEvent({ event: "connected", server: primaryServerName(connection.server), fingerprint });
   }
@@ -160,7 +161,8 @@ export class Session {
     onReachable: () => void = () => {},
   ): Promise<void> {
     const { now, revocations, keyPackages } = this.#options;
-    this.#compareClocks(answer.time - now());
+    const message = clockWarning(answer.time, now());
+    if (message !== undefined) this.#options.onEvent({ event: "warning", code: "CLOCK", message });
     await keyPackages.topUp(connection, {
       oneTime: answer.one_time_key_packages,
       lastResort: answer.last_resort_key_package,
@@ -231,14 +233,7 @@ export class Session {
     this.#reconnection?.stop();
     const reason = new ClientError("CONNECTION_LOST", "closed");
     if (this.#connection?.isOpen) this.#connection.close(reason);
-    else this.#options.onEvent({ event: "closed", code: "QUIT", message: "closed" });
-  }
-
-  #compareClocks(differenceMs: number): void {
-    if (Math.abs(differenceMs) <= clockWarningMs) return;
-    const seconds = Math.round(Math.abs(differenceMs) / 1000);
-    const message = `the server's clock is ${seconds} s ${differenceMs > 0 ? "ahead of" : "behind"} this one; beyond 300 s nothing is accepted`;
-    this.#options.onEvent({ event: "warning", code: "CLOCK", message });
+    else this.#tellClosed("QUIT", "closed");
   }
 
   #take(push: Push): void {
@@ -281,7 +276,7 @@ export class Session {
     }
     this.#connection = undefined;
     this.#isAuthenticated = false;
-    if (this.#isClosed) this.#options.onEvent({ event: "closed", code: "QUIT", message: reason.message });
+    if (this.#isClosed) this.#tellClosed("QUIT", reason.message);
     // An attempt to bring it back sees for itself that it failed; something may have been posted already.
     else if (this.isMending) {
       if (wasIn) this.#user.interrupted();
@@ -292,6 +287,11 @@ export class Session {
 
   #leave(reason: ClientError): void {
     this.#user.left(reason);
-    this.#options.onEvent({ event: "closed", code: reason.code, message: reason.message });
+    this.#tellClosed(reason.code, reason.message);
+  }
+
+  #tellClosed(code: string, message: string): void {
+    if (!this.#isClosedTold) this.#options.onEvent({ event: "closed", code, message });
+    this.#isClosedTold = true;
   }
 }
