@@ -9,9 +9,13 @@ import { type Arguments, integerFlag } from "./commandLine.ts";
 import { ownFiles, ownPerson, vaultBeside } from "./connectIdentity.ts";
 import { askForLogin } from "./connectLogin.ts";
 import { readCertificates, readCredential } from "./credentialFiles.ts";
+import { withCode } from "./errorText.ts";
 import { checkExpiry } from "./expiry.ts";
 import { readFile } from "./files.ts";
 import { endingSignals, keyboard } from "./terminalKeyboard.ts";
+
+/** With `--acknowledge`: long enough that a lively conversation is not doubled, short enough that nobody waits for it. */
+const acknowledgeEveryMs = 3_000;
 
 /** `securechat connect`: logs in or registers, then chats until the end of input. */
 export async function connect(args: Arguments): Promise<number> {
@@ -49,6 +53,7 @@ export async function connect(args: Arguments): Promise<number> {
       vaultFile: args.text("vault") ?? vaultBeside(files.key),
       transcriptsFolder: args.text("transcripts") ?? "transcripts",
       history: !args.has("no-history"),
+      ...(args.has("acknowledge") ? { acknowledgeEveryMs } : {}),
       random: systemRandom,
       now: Date.now,
       reconnect: growingDelays(systemRandom),
@@ -154,8 +159,7 @@ async function attempt<T>(action: () => Promise<T>): Promise<T> {
     return await action();
   } catch (error) {
     if (!(error instanceof ClientError)) throw error;
-    // A refusal's message ends in the server's code already.
-    const message = error.refusal === undefined ? `${error.message} (${error.code})` : error.message;
+    const message = withCode(error.message, error.refusal ?? error.code);
     throw new CliError(exitCodeOf[error.code] ?? exitCodes.refused, message, { cause: error });
   }
 }

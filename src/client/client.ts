@@ -1,10 +1,8 @@
 import type { Hex } from "../base/hex.ts";
-import type { PrivateKey } from "../crypto/crypto.ts";
-import type { Certificate } from "../pki/certificate.ts";
 import { ClientError } from "./clientError.ts";
-import type { OnEvent } from "./clientEvents.ts";
+import type { ClientOptions } from "./clientOptions.ts";
 import { type Comparison, compare } from "./comparison.ts";
-import { type ConnectionTimeouts, defaultTimeouts } from "./connection.ts";
+import { defaultTimeouts } from "./connection.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import { Conversations } from "./conversations.ts";
 import { Devices, type Self } from "./devices.ts";
@@ -15,40 +13,19 @@ import { type Member, membersOf } from "./member.ts";
 import { openSelf } from "./openSelf.ts";
 import type { Sent } from "./outbox.ts";
 import { Receipts, type VerifiedReceipt } from "./receipts.ts";
-import type { ReconnectPolicy } from "./reconnection.ts";
 import { Revocations } from "./revocations.ts";
 import { Session } from "./session.ts";
 import { Vault } from "./vault.ts";
 import { disclose, history, type IndexRange, type RememberedMessage } from "./words.ts";
 
 export type { ClientEvent } from "./clientEvents.ts";
+export type { ClientOptions } from "./clientOptions.ts";
 export type { Comparison } from "./comparison.ts";
 export type { Member } from "./member.ts";
 export type { Sent } from "./outbox.ts";
 export type { VerifiedReceipt } from "./receipts.ts";
 export { growingDelays, type ReconnectPolicy } from "./reconnection.ts";
 export type { IndexRange, RememberedMessage } from "./words.ts";
-
-export interface ClientOptions {
-  readonly host: string;
-  readonly port: number;
-  /** The own certificate, then its intermediates, DER. */
-  readonly chain: readonly Uint8Array[];
-  readonly key: PrivateKey;
-  readonly anchors: readonly Certificate[];
-  /** A CRL file as `parseCrlBundle` reads it; the server gives newer ones. */
-  readonly crl?: Uint8Array;
-  readonly vaultFile: string;
-  readonly transcriptsFolder: string;
-  /** Whether words and openings are kept. Without them nothing can be shown again or disclosed. */
-  readonly history: boolean;
-  readonly random: (length: number) => Uint8Array;
-  readonly now: () => number;
-  readonly timeouts?: ConnectionTimeouts;
-  /** How a lost connection is brought back once a login has succeeded. Without it, it stays lost and what waits on it fails. */
-  readonly reconnect?: ReconnectPolicy;
-  readonly onEvent: OnEvent;
-}
 
 export interface ConversationSummary {
   readonly conversation: Hex;
@@ -58,6 +35,8 @@ export interface ConversationSummary {
   readonly size: number;
   readonly folder: string;
   readonly closed: boolean;
+  /** Another conversation with the same person counts now. */
+  readonly replaced: boolean;
 }
 
 /** One person's client: a vault, the conversations in it, and at most one connection. */
@@ -72,6 +51,18 @@ export interface Client {
   login(account: { email: string; password: string }): Promise<void>;
   /** @returns the id of the conversation with that person, begun if there was none */
   openDirect(username: string): Promise<Hex>;
+  /**
+   * Gives up a conversation of two that can't go on because of what the server did or has lost, and begins another with the
+   * same person. Its evidence stays, and what was not sent in it waits for `resend`.
+   *
+   * @returns the id of the new one
+   * @throws {ClientError} `NOT_STOPPED` it can go on; as `openDirect`
+   */
+  fresh(conversation: Hex): Promise<Hex>;
+  /** Messages that were not sent in earlier conversations with the other one of this conversation. */
+  unsent(conversation: Hex): readonly string[];
+  /** Sends them here. @returns for each, as `send` */
+  resend(conversation: Hex): readonly Promise<Sent>[];
   /**
    * Many may be on their way; they stand in the order of the calls. While a lost connection is brought back they wait; when
    * none comes they reject, and the words are sent after the next login all the same.
@@ -167,6 +158,7 @@ class RunningClient implements Client {
     this.#receipts = new Receipts(this.#context);
     this.#conversations = new Conversations(this.#context, {
       receipts: this.#receipts,
+      acknowledgeEveryMs: options.acknowledgeEveryMs,
       onKeyPackageUsed: () => this.#session.topUp(),
     });
     this.#timer = setInterval(() => {
@@ -191,7 +183,22 @@ class RunningClient implements Client {
 
   async openDirect(username: string): Promise<Hex> {
     this.#requireOpen();
-    return this.#conversations.openDirect(username);
+    return this.#conversations.direct.open(username);
+  }
+
+  async fresh(conversation: Hex): Promise<Hex> {
+    this.#requireOpen();
+    return this.#conversations.direct.fresh(conversation);
+  }
+
+  unsent(conversation: Hex): readonly string[] {
+    this.#requireOpen();
+    return this.#conversations.direct.unsent(this.#conversations.find(conversation));
+  }
+
+  resend(conversation: Hex): readonly Promise<Sent>[] {
+    this.#requireOpen();
+    return this.#conversations.direct.resend(this.#conversations.find(conversation));
   }
 
   async send(conversation: Hex, text: string): Promise<Sent> {
@@ -223,13 +230,24 @@ class RunningClient implements Client {
     this.#requireOpen();
     return [...this.#conversations.records()].flatMap(
       ([conversation, { kind, name, size, folder, closed }]) =>
-        size === 0 ? [] : [{ conversation, kind, name, size, folder, closed }],
+        size === 0
+          ? []
+          : [
+              {
+                ...{ conversation, kind, name, size, folder, closed },
+                replaced: this.#conversations.isReplaced(conversation),
+              },
+            ],
     );
   }
 
   members(conversation: Hex): readonly Member[] {
     this.#requireOpen();
-    return membersOf(this.#conversations.find(conversation), this.#context.self.certificate.fingerprint);
+    const { deliveries } = this.#conversations;
+    return membersOf(this.#conversations.find(conversation), {
+      own: this.#context.self.certificate.fingerprint,
+      deliveries,
+    });
   }
 
   comparison(conversation: Hex, size?: number): Comparison {
@@ -250,7 +268,7 @@ class RunningClient implements Client {
     if (this.#isClosed) return;
     await this.#session.hurry();
     const failures: unknown[] = [];
-    const receipts = [...this.#conversations.loaded].map(async (conversation) => {
+    const receipts = [...this.#conversations.awake].map(async (conversation) => {
       const { standing, state } = conversation;
       if (state === undefined || standing.isStopped) return;
       const { size, receipt_size, receipt_complete } = standing.record;

@@ -55,13 +55,15 @@ const answerTypes = {
   fetch_entries: "entries",
   sign_receipt: "countersigned",
   fetch_receipt: "countersigned",
+  delivered: "delivery_marks",
+  release_pair: "pair_released",
 } as const;
 
 type AnyRequest = Request | LoginRequest;
 type RequestType = AnyRequest["type"];
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
 export type AnswerTo<T extends RequestType> = Extract<ServerMessage, { type: (typeof answerTypes)[T] }>;
-export type Push = Extract<ServerMessage, { type: "pushed" | "receipt" | "crl" }>;
+export type Push = Exclude<ServerMessage, { id: number }>;
 
 export interface ConnectionOptions {
   readonly host: string;
@@ -223,7 +225,7 @@ export class Connection {
   }
 
   #dispatch(message: ServerMessage): void {
-    if (message.type === "pushed" || message.type === "receipt" || message.type === "crl") {
+    if (!("id" in message)) {
       this.#onPush(message);
       return;
     }

@@ -14,10 +14,12 @@ import { type LoginServices, logIn } from "./login.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
+import { releasePair } from "./releasePair.ts";
 import { answerFailure } from "./requestFailure.ts";
 import { RequestReader } from "./requests.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
+import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
 import { timed } from "./timed.ts";
 
 export interface SessionServices extends Services, LoginServices {
@@ -208,6 +210,10 @@ class ClientSession implements Session {
         return signReceipt(request, this, services);
       case "fetch_receipt":
         return fetchReceipt(request, member, services);
+      case "delivered":
+        return takeDeliveryMarks(request, member, services);
+      case "release_pair":
+        return releasePair(request, member, services);
       case "register":
       case "login":
         throw new Refusal("UNEXPECTED", "this connection is logged in already");

@@ -12,7 +12,9 @@ import {
   tagged,
   text,
 } from "../base/schema.ts";
+import { deliveryAnswers, deliveryPushes, deliveryRequests } from "./deliveryMessages.ts";
 import { certificateChain } from "./handshakeMessages.ts";
+import { pairAnswers, pairRequests } from "./pairMessages.ts";
 
 /**
  * What client and server say to each other inside the channel. Every request has an `id` that the client chooses,
@@ -106,6 +108,8 @@ export const requestSchema = tagged("type", {
     signed_data: base64({ min: 1, max: maxReceiptBytes }),
   }),
   fetch_receipt: object({ type: literal("fetch_receipt"), id, conversation, size: integer(1) }),
+  ...deliveryRequests,
+  ...pairRequests,
 });
 export type Request = SchemaType<typeof requestSchema>;
 
@@ -214,6 +218,9 @@ export const serverMessageSchema = tagged("type", {
     size: integer(1),
     signed_data: base64({ min: 1, max: maxReceiptBytes }),
   }),
+  ...deliveryAnswers,
+  ...pairAnswers,
+  ...deliveryPushes,
   crl: object({ type: literal("crl"), crl: base64({ min: 1, max: maxCrlBytes }) }),
   pushed: object({
     type: literal("pushed"),

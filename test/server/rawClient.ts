@@ -27,7 +27,7 @@ export interface Identity {
 type Any = Request | LoginRequest;
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
 export type Answer<T extends ServerMessage["type"]> = Extract<ServerMessage, { type: T }>;
-type Push = Answer<"pushed" | "receipt" | "crl">;
+type Push = Exclude<ServerMessage, { id: number }>;
 
 /** Frames over a real socket, with everything open to the test. */
 export class RawSocket implements Transport {
@@ -248,7 +248,7 @@ export class RawClient {
   #dispatch(bytes: Uint8Array): void {
     const message = decodeJson(serverMessageSchema, bytes, maxSessionFrameBytes);
     this.received.push(message);
-    if (message.type === "pushed" || message.type === "receipt" || message.type === "crl") {
+    if (!("id" in message)) {
       this.#pushes.push(message);
       this.#wakePush?.();
       return;

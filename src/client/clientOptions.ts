@@ -1,0 +1,28 @@
+import type { PrivateKey } from "../crypto/crypto.ts";
+import type { Certificate } from "../pki/certificate.ts";
+import type { OnEvent } from "./clientEvents.ts";
+import type { ConnectionTimeouts } from "./connection.ts";
+import type { ReconnectPolicy } from "./reconnection.ts";
+
+export interface ClientOptions {
+  readonly host: string;
+  readonly port: number;
+  /** The own certificate, then its intermediates, DER. */
+  readonly chain: readonly Uint8Array[];
+  readonly key: PrivateKey;
+  readonly anchors: readonly Certificate[];
+  /** A CRL file as `parseCrlBundle` reads it; the server gives newer ones. */
+  readonly crl?: Uint8Array;
+  readonly vaultFile: string;
+  readonly transcriptsFolder: string;
+  /** Whether words and openings are kept. Without them nothing can be shown again or disclosed. */
+  readonly history: boolean;
+  readonly random: (length: number) => Uint8Array;
+  readonly now: () => number;
+  readonly timeouts?: ConnectionTimeouts;
+  /** Signs for what others have said by itself, at most once in so many ms. Without it when it posts, makes a receipt or quits. */
+  readonly acknowledgeEveryMs?: number;
+  /** How a lost connection is brought back once a login has succeeded. Without it, it stays lost and what waits on it fails. */
+  readonly reconnect?: ReconnectPolicy;
+  readonly onEvent: OnEvent;
+}
