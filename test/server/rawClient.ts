@@ -1,4 +1,4 @@
-import type { Socket } from "bun";
+import type { Socket, TCPSocketListener } from "bun";
 import { decodeJson, encodeJson } from "../../src/base/schema.ts";
 import { ChannelError } from "../../src/channel/channelError.ts";
 import { connectChannel, type Transport } from "../../src/channel/exchange.ts";
@@ -33,7 +33,7 @@ type Push = Exclude<ServerMessage, { id: number }>;
 export class RawSocket implements Transport {
   readonly #decoder = new FrameDecoder(maxSessionFrameBytes);
   readonly #queue = new SendQueue();
-  #socket: Socket | undefined;
+  #socket: Pick<Socket, "write" | "pause" | "resume" | "end"> | undefined;
   #closed = false;
   #corked = false;
   #wake: (() => void) | undefined;
@@ -44,18 +44,31 @@ export class RawSocket implements Transport {
       hostname: "127.0.0.1",
       port,
       socket: {
-        data: (_, chunk) => {
-          raw.#decoder.push(chunk);
-          raw.#wake?.();
-        },
+        data: (_, chunk) => raw.#received(chunk),
         drain: () => raw.#flush(),
-        close: () => {
-          raw.#closed = true;
-          raw.#wake?.();
-        },
+        close: () => raw.#gone(),
       },
     });
     return raw;
+  }
+
+  /** Takes connections on a free port of this machine. */
+  static listen(taken: (raw: RawSocket) => void): TCPSocketListener<RawSocket> {
+    return Bun.listen<RawSocket>({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        open: (socket) => {
+          const raw = new RawSocket();
+          raw.#socket = socket;
+          socket.data = raw;
+          taken(raw);
+        },
+        data: ({ data: raw }, chunk) => raw.#received(chunk),
+        drain: ({ data: raw }) => raw.#flush(),
+        close: ({ data: raw }) => raw.#gone(),
+      },
+    });
   }
 
   get closed(): boolean {
@@ -107,6 +120,16 @@ export class RawSocket implements Transport {
 
   end(): void {
     this.#socket?.end();
+  }
+
+  #received(chunk: Uint8Array): void {
+    this.#decoder.push(chunk);
+    this.#wake?.();
+  }
+
+  #gone(): void {
+    this.#closed = true;
+    this.#wake?.();
   }
 
   #flush(): void {
