@@ -1,7 +1,8 @@
 import { Database } from "bun:sqlite";
+import { expect } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { encodeHex } from "../../src/base/hex.ts";
+import { encodeHex, type Hex } from "../../src/base/hex.ts";
 import { ChannelError } from "../../src/channel/channelError.ts";
 import type { ChildProcess, Finished } from "../../src/cli/childProcess.ts";
 import { sha256 } from "../../src/crypto/crypto.ts";
@@ -13,6 +14,13 @@ import { World } from "../scenario/world.ts";
 import { type Identity, RawClient } from "../server/rawClient.ts";
 import { TestConversation } from "../server/testConversation.ts";
 import { type Person, personOf } from "../server/testServer.ts";
+
+/** Where a refused post would have to be seen. */
+interface Onlookers {
+  readonly conversation: Hex;
+  /** A member other than the one who posts. */
+  readonly others: RawClient;
+}
 
 /** What a process keeps: rows by table, SHA-256 by file. Two of them are equal when nothing has changed. */
 export type Kept = Readonly<Record<string, readonly string[]>>;
@@ -110,6 +118,24 @@ export class HostilePeers {
       return { alert: error.alert, log: line.slice(line.indexOf(said) + said.length) };
     }
     throw new Error("the handshake was accepted");
+  }
+
+  /**
+   * Posts a line that must be refused, and demands that nothing has come of it: not in the store, nor in the files, nor in
+   * the log as its members see it, nor in anybody's inbox.
+   *
+   * @returns the code of the refusal
+   */
+  async refusedPost(from: RawClient, line: string, { conversation, others }: Onlookers): Promise<string> {
+    const look = async () => {
+      const request = { type: "fetch_entries", conversation, from: 0, limit: 256 } as const;
+      const { entries, checkpoint } = await others.expect("entries", request);
+      return { kept: this.kept(), entries, root: checkpoint.root, pushes: others.pendingPushes };
+    };
+    const before = await look();
+    const code = await from.refusalCode({ type: "post", line });
+    expect(await look()).toEqual(before);
+    return code;
   }
 
   /** Everything that the server has kept. */
