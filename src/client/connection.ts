@@ -14,6 +14,7 @@ import {
   type ServerMessage,
   serverMessageSchema,
 } from "../wire/sessionMessages.ts";
+import { WireError } from "../wire/wireError.ts";
 import { ClientError } from "./clientError.ts";
 import { asAlertError, asHandshakeError } from "./handshakeFailure.ts";
 import { SocketTransport } from "./socketTransport.ts";
@@ -218,7 +219,7 @@ export class Connection {
         else if (received.kind === "alert") this.#end(asAlertError(received.code));
       }
     } catch (error) {
-      if (error instanceof ChannelError && error.code === "CLOSED")
+      if (isFromNetwork(error))
         this.#end(new ClientError("CONNECTION_LOST", error.message, { cause: error }));
       else this.#misbehaved("sent what is no message of this protocol", error);
     }
@@ -274,6 +275,13 @@ export class Connection {
     for (const { reject } of pending) reject(reason);
     this.#onClose(reason);
   }
+}
+
+/** Whether somebody on the network can bring it about without the server's keys: then it must not be laid at the server's door. */
+function isFromNetwork(error: unknown): error is ChannelError | WireError {
+  if (error instanceof ChannelError)
+    return error.code === "CLOSED" || error.code === "BAD_RECORD" || error.code === "RECORD_OVERFLOW";
+  return error instanceof WireError && (error.code === "FRAME_TOO_LONG" || error.code === "FRAME_EMPTY");
 }
 
 /** The compiler can't see that `Omit<T, "id">` and an id make a T again. */
