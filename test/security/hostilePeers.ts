@@ -138,6 +138,20 @@ export class HostilePeers {
     return code;
   }
 
+  /** How many sessions have begun so far. */
+  get sessions(): number {
+    return this.server.output.split("] Client connected from ").length - 1;
+  }
+
+  /** Waits until so many sessions have ended: from then on nothing of them is under way in the server. */
+  async ended(sessions: number): Promise<void> {
+    let count = 0;
+    await this.server.waitFor(`the end of ${sessions} sessions`, (line) => {
+      if (line.includes("] Client disconnected: ")) count += 1;
+      return count >= sessions ? count : undefined;
+    });
+  }
+
   /** Everything that the server has kept. */
   kept(): Kept {
     return { ...keptFiles(this.world.path("server")), ...keptRows(this.world.path("server/securechat.db")) };

@@ -1,26 +1,31 @@
 import { RawSocket } from "../server/rawClient.ts";
 
-type Direction = "toServer" | "toClient";
+/** A frame that crosses, the n-th (from 0) of its connection and direction. */
+export interface CrossingFrame {
+  readonly direction: "toServer" | "toClient";
+  readonly number: number;
+  readonly payload: Uint8Array;
+}
+
+/** Writes what the other side is to get for a frame. When it resolves to `cut` the connection is ended. */
+type HandOn = (to: RawSocket, frame: CrossingFrame) => unknown;
 
 /** Stands between clients and a server, reads what crosses frame by frame and hands on what it makes of it. */
 export class ManInTheMiddle implements Disposable {
   readonly #listener;
   /** Every frame as it came, before it was changed. */
-  readonly seen: { readonly direction: Direction; readonly payload: Uint8Array }[] = [];
+  readonly seen: CrossingFrame[] = [];
 
-  /** @param change of the n-th frame (from 0) of a connection and direction; `undefined`: it is dropped */
-  constructor(
-    port: number,
-    change: (direction: Direction, number: number, payload: Uint8Array) => Uint8Array | undefined,
-  ) {
-    const pump = async (direction: Direction, from: RawSocket, to: RawSocket) => {
+  constructor(port: number, handOn: HandOn) {
+    const pump = async (direction: CrossingFrame["direction"], from: RawSocket, to: RawSocket) => {
       for (let number = 0; ; number++) {
         const payload = await from.read().catch(() => undefined);
         if (payload === undefined) break;
-        this.seen.push({ direction, payload });
-        const changed = change(direction, number, payload);
-        if (changed !== undefined) to.write(changed);
+        const frame = { direction, number, payload };
+        this.seen.push(frame);
+        if ((await handOn(to, frame)) === "cut") break;
       }
+      from.end();
       to.end();
     };
     this.#listener = RawSocket.listen((client) => {

@@ -10,7 +10,7 @@ import { helloSchema, protocolVersion } from "../../src/wire/handshakeMessages.t
 import { eventsOf, passwordOf, patienceMs } from "../scenario/world.ts";
 import { clearAlertCode, RawSocket } from "../server/rawClient.ts";
 import { HostilePeers } from "./hostilePeers.ts";
-import { ManInTheMiddle } from "./manInTheMiddle.ts";
+import { type CrossingFrame, ManInTheMiddle } from "./manInTheMiddle.ts";
 
 /*
  * The attacks on the original SecureChat that need nothing but the network, made on the running executables: they fail here.
@@ -66,9 +66,12 @@ async function alertOf(payload: Uint8Array) {
 }
 
 describe("flaw 1, the transparent man in the middle: somebody", () => {
-  async function attack(change: ConstructorParameters<typeof ManInTheMiddle>[1]) {
+  /** @param change of the first frame of each direction: the hello and its answer */
+  async function attack(change: (frame: CrossingFrame) => Uint8Array) {
     const before = peers.kept();
-    using middle = new ManInTheMiddle(peers.port, change);
+    using middle = new ManInTheMiddle(peers.port, (to, frame) =>
+      to.write(frame.number === 0 ? change(frame) : frame.payload),
+    );
     const done = await peers.chat("alice", middle.port, ["--login", "--to", "bob"], "for bob only\n");
     expect(peers.kept()).toEqual(before);
     expect(eventsOf(done.stdout).filter(({ event }) => event === "authenticated")).toEqual([]);
@@ -77,15 +80,15 @@ describe("flaw 1, the transparent man in the middle: somebody", () => {
 
   test("who puts constant key shares into both directions gets no common key", async () => {
     for (const share of constantShares) {
-      const done = await attack((_, number, payload) => (number === 0 ? withShare(payload, share) : payload));
+      const done = await attack(({ payload }) => withShare(payload, share));
       expect([done.exitCode, done.stderr]).toEqual([4, expect.stringContaining("(HANDSHAKE_FAILED)")]);
     }
   });
 
   test("who puts a constant share into the server's direction alone gets none either", async () => {
     for (const share of constantShares) {
-      const done = await attack((direction, number, payload) =>
-        direction === "toClient" && number === 0 ? withShare(payload, share) : payload,
+      const done = await attack(({ direction, payload }) =>
+        direction === "toClient" ? withShare(payload, share) : payload,
       );
       expect([done.exitCode, done.stderr]).toEqual([
         4,
@@ -96,7 +99,7 @@ describe("flaw 1, the transparent man in the middle: somebody", () => {
 
   test("who puts shares of his own into both directions is found out before the password is sent", async () => {
     const own = crypto().x25519PublicKey(systemRandom(32));
-    const done = await attack((_, number, payload) => (number === 0 ? withShare(payload, own) : payload));
+    const done = await attack(({ payload }) => withShare(payload, own));
     expect([done.exitCode, done.stderr]).toEqual([4, expect.stringContaining("(HANDSHAKE_FAILED)")]);
   });
 
@@ -106,10 +109,10 @@ describe("flaw 1, the transparent man in the middle: somebody", () => {
 
   test.each(flips)("who changes a bit of frame $number $direction ends the connection", async (target) => {
     let hit = false;
-    using middle = new ManInTheMiddle(peers.port, (direction, number, payload) => {
-      if (direction !== target.direction || number !== target.number) return payload;
-      hit = true;
-      return payload.map((byte, i) => (i === payload.length - 1 ? byte ^ 1 : byte));
+    using middle = new ManInTheMiddle(peers.port, (to, { direction, number, payload }) => {
+      const isTarget = direction === target.direction && number === target.number;
+      hit ||= isTarget;
+      to.write(payload.map((byte, i) => (isTarget && i === payload.length - 1 ? byte ^ 1 : byte)));
     });
     const done = await peers.chat("alice", middle.port, ["--login"]);
     expect([hit, done.exitCode]).toEqual([true, 4]);
@@ -118,7 +121,7 @@ describe("flaw 1, the transparent man in the middle: somebody", () => {
   });
 
   test("who only listens sees neither certificates, names, the password nor words", async () => {
-    using middle = new ManInTheMiddle(peers.port, (_, __, payload) => payload);
+    using middle = new ManInTheMiddle(peers.port, (to, { payload }) => to.write(payload));
     const done = await peers.chat(
       "alice",
       middle.port,
