@@ -15,7 +15,7 @@ import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
 import { releasePair } from "./releasePair.ts";
-import { answerFailure } from "./requestFailure.ts";
+import { answerFailure, requireWellFormed } from "./requestFailure.ts";
 import { RequestReader } from "./requests.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
@@ -178,7 +178,7 @@ class ClientSession implements Session {
         () => this.#handle(request),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      this.send(answer);
+      this.send(requireWellFormed(answer));
     } catch (error) {
       this.#fail(error, request);
     }
