@@ -77,12 +77,12 @@ export class ChildProcess {
     });
   }
 
-  get exited(): Promise<number> {
-    return this.#exited;
-  }
-
   get pid(): number {
     return this.#child.pid;
+  }
+
+  get exited(): Promise<number> {
+    return this.#exited;
   }
 
   get output(): string {

@@ -4,9 +4,8 @@ import { encodeUtf8 } from "../../src/base/bytes.ts";
 import type { ChildProcess } from "../../src/cli/childProcess.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { encodeFrame, maxHandshakeFrameBytes, maxSessionFrameBytes } from "../../src/wire/frame.ts";
-import type { AlertCode } from "../../src/wire/handshakeMessages.ts";
 import { eventsOf, patienceMs } from "../scenario/world.ts";
-import { clearAlertCode, RawSocket } from "../server/rawClient.ts";
+import { endInClear, RawSocket } from "../server/rawClient.ts";
 import { HostilePeers } from "./hostilePeers.ts";
 import { ManInTheMiddle } from "./manInTheMiddle.ts";
 
@@ -37,16 +36,6 @@ const header = (length: number) => {
 function residentBytes({ pid }: ChildProcess): number {
   const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
   return Number(kilobytes) * 1024;
-}
-
-/** Reads to the end of a connection. @returns the alert in clear that came last */
-async function endOf(socket: RawSocket): Promise<AlertCode | undefined> {
-  let alert: AlertCode | undefined;
-  for (;;) {
-    const payload = await socket.read().catch(() => undefined);
-    if (payload === undefined) return alert;
-    alert = clearAlertCode(payload) ?? alert;
-  }
 }
 
 /** Somebody else gets in and is answered, and the server has logged no error. */
@@ -163,7 +152,7 @@ describe("serve, with never-ending input", () => {
       const frames = new Uint8Array(5_000_000);
       for (let at = 0; at < frames.length; at += 5) frames.set([0, 0, 0, 1, 0x7b], at);
       socket.writeBytes(frames);
-      expect(await endOf(socket)).toBe("decode_error");
+      expect(await endInClear(socket)).toBe("decode_error");
       return () => socket.end();
     }));
 
@@ -171,7 +160,7 @@ describe("serve, with never-ending input", () => {
     bounded(async () => {
       const socket = await RawSocket.dial(peers.port);
       socket.write(encodeUtf8("no hello"));
-      const end = endOf(socket);
+      const end = endInClear(socket);
       const junk = systemRandom(60_000);
       for (let i = 0; i < 200 && !socket.closed; i++) {
         socket.writeBytes(junk);
@@ -222,7 +211,7 @@ describe("who neither goes on nor ends", () => {
       for (const socket of pending) socket.writeBytes(Uint8Array.of(0));
     }, 2_000);
     try {
-      expect(await Promise.all([endOf(silent), endOf(dripping)])).toEqual(["timeout", "timeout"]);
+      expect(await Promise.all([endInClear(silent), endInClear(dripping)])).toEqual(["timeout", "timeout"]);
       expect(performance.now() - began).toBeGreaterThan(9_000);
       const done = await client;
       expect([done.exitCode, done.stderr]).toEqual([4, expect.stringContaining("(TIMEOUT)")]);

@@ -289,3 +289,13 @@ export function clearAlertCode(payload: Uint8Array): AlertCode | undefined {
   const match = /^\{"type":"alert","code":"([a-z_]+)"\}$/.exec(new TextDecoder().decode(payload));
   return alertCodes.find((code) => code === match?.[1]);
 }
+
+/** Reads to the end of a connection that has no keys yet. @returns the last alert in clear, if there was one */
+export async function endInClear(socket: RawSocket): Promise<AlertCode | undefined> {
+  let alert: AlertCode | undefined;
+  for (;;) {
+    const payload = await socket.read().catch(() => undefined);
+    if (payload === undefined) return alert;
+    alert = clearAlertCode(payload) ?? alert;
+  }
+}
