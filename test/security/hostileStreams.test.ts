@@ -120,7 +120,7 @@ describe("in place of a frame of the handshake or the login", () => {
   test("leaves nothing behind: the server has no error in its log and lets others in", expectUnharmed);
 });
 
-describe("serve, with never-ending input", () => {
+describe("flaw 14 of the original, resources for anybody: serve, with never-ending input", () => {
   /** More than what any number of honest connections of a test needs, less than what an attack on memory makes of it. */
   const allowedGrowth = 48 * 1024 * 1024;
 
