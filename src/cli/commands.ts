@@ -1,4 +1,5 @@
 import type { CommandSpec, Flag } from "./commandLine.ts";
+import { limitFlags } from "./limitFlags.ts";
 
 /** Flags that every command takes. */
 export const globalFlags: readonly Flag[] = [
@@ -163,6 +164,7 @@ const serveFlags: readonly Flag[] = [
   },
   { name: "log-format", value: "format", description: "text (default) or json" },
   { name: "passphrase-file", value: "file", description: "Passphrase of the key" },
+  ...limitFlags,
 ];
 
 const connectFlags: readonly Flag[] = [

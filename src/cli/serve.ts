@@ -6,6 +6,7 @@ import { exitCodes, usageError } from "./cliError.ts";
 import { type Arguments, integerFlag } from "./commandLine.ts";
 import { readCertificates } from "./credentialFiles.ts";
 import { readFile } from "./files.ts";
+import { parseLimits } from "./limitFlags.ts";
 import { openStore } from "./openStore.ts";
 import { serverLogOf } from "./serveLog.ts";
 import { startOperations } from "./serveOperations.ts";
@@ -30,6 +31,7 @@ export async function serve(args: Arguments): Promise<number> {
     source: crlFile ?? "the CRL",
   };
   const log = serverLogOf(args);
+  const limits = parseLimits(args);
   // What is being read now needs no signal to be read.
   process.on("SIGHUP", () => {});
   const credential = await ServerCredential.open(
@@ -58,6 +60,7 @@ export async function serve(args: Arguments): Promise<number> {
         now: Date.now,
         log,
         meter: operations.meter,
+        limits,
       });
     } catch (error) {
       await store.close();

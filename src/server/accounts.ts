@@ -39,8 +39,8 @@ export class Accounts {
     this.#services = services;
   }
 
-  /** @throws {Refusal} `IDENTITY_MISMATCH`, `REGISTRATION_CLOSED`, `WEAK_PASSWORD`, `TAKEN`, `CERTIFICATE_INVALID` */
-  async register(request: Register, { certificate }: Claimant): Promise<Account> {
+  /** @throws {Refusal} `IDENTITY_MISMATCH`, `REGISTRATION_CLOSED`, `WEAK_PASSWORD`, `TAKEN`, `TRY_LATER`, `CERTIFICATE_INVALID` */
+  async register(request: Register, { certificate, network }: Claimant): Promise<Account> {
     const { store, registration, now, passwords } = this.#services;
     const { email, username, password } = request;
     checkIdentity(certificate.certificate, { email, username });
@@ -52,7 +52,7 @@ export class Accounts {
       store.accounts.byUsername(username),
     ]);
     if (byEmail !== undefined || byUsername !== undefined) throw taken();
-    const passwordHash = await passwords.hash(password);
+    const passwordHash = await passwords.hash(password, network);
     const record = certificateRecord(certificate, "user");
     const created = await store.accounts.create({
       email,
@@ -85,7 +85,7 @@ export class Accounts {
     // The attempt counts as failed until the password has proven right: also when the hasher is too busy.
     const salt = account?.legacySalt;
     const proof = salt === undefined ? password : legacyPassword(salt, password);
-    if (!(await passwords.verify(proof, account?.passwordHash)) || account === undefined) {
+    if (!(await passwords.verify(proof, account?.passwordHash, network)) || account === undefined) {
       const nothing = { clear: [], forgive: [], nowMs: now() };
       await store.accounts.settleAttempt({ ...nothing, count: [ofAddress.subject] });
       throw new Refusal("AUTHENTICATION_FAILED", "no account with this email and password");
@@ -103,7 +103,7 @@ export class Accounts {
       await store.accounts.replacePassword({
         account: account.id,
         earlier: account.passwordHash,
-        passwordHash: await passwords.hash(password),
+        passwordHash: await passwords.hash(password, network),
       });
     if (account.certificate?.fingerprint === record.fingerprint) return account;
     const bound = await store.accounts.bindCertificate({

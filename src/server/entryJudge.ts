@@ -12,6 +12,7 @@ import { personsOf } from "./person.ts";
 import { Refusal, refusalOf, tryLater } from "./refusal.ts";
 import type { Services } from "./services.ts";
 import type { Session } from "./sessionRegistry.ts";
+import { TimeSlice } from "./turns.ts";
 
 /** An entry on its way into a log. */
 export interface Post {
@@ -63,7 +64,9 @@ export async function judgePosts(
   const accepted: JudgedEntry[] = [];
   let state = log?.state;
   let persons: ReadonlySet<Hex> = state === undefined ? new Set() : personsOf(state);
+  const slice = new TimeSlice();
   for (const post of posts) {
+    await slice.orNextTurn();
     const known = await standing(services.store.log, state, accepted, post);
     if (known !== undefined) {
       judgements.push({ kind: "repost", post, ...known });

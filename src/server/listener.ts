@@ -8,6 +8,7 @@ import { ServerError } from "./serverError.ts";
 import type { ServerLimits } from "./serverLimits.ts";
 import type { ServerLog } from "./serverLog.ts";
 import type { ServerMeter } from "./serverMeter.ts";
+import { TokenBuckets } from "./tokenBuckets.ts";
 
 /** How often deadlines are looked at. */
 const tickMs = 250;
@@ -32,6 +33,7 @@ export class Listener {
   readonly #socket: TCPSocketListener<Connection | undefined>;
   readonly #connections = new Map<Connection, string>();
   readonly #perNetwork = new Map<string, number>();
+  readonly #arrivals: TokenBuckets;
   readonly #ticker: ReturnType<typeof setInterval>;
   #halfOpen = 0;
   #lastNumber = 0;
@@ -42,6 +44,7 @@ export class Listener {
   /** @throws {ServerError} `PORT_IN_USE`, `PORT_FORBIDDEN`, `ADDRESS_UNAVAILABLE`, `LISTEN_FAILED` */
   constructor(options: ListenerOptions) {
     this.#options = options;
+    this.#arrivals = new TokenBuckets(options.limits.connectionRate, () => performance.now());
     const { host, port } = options;
     try {
       this.#socket = Bun.listen<Connection | undefined>({
@@ -91,7 +94,8 @@ export class Listener {
     if (
       this.#connections.size >= limits.connections ||
       this.#halfOpen >= limits.halfOpenConnections ||
-      fromNetwork >= limits.connectionsPerAddress
+      fromNetwork >= limits.connectionsPerAddress ||
+      this.#arrivals.waitMs(network) > 0
     ) {
       meter.connection("refused");
       this.#noteRefused(peerOf(socket));
@@ -100,6 +104,8 @@ export class Listener {
       return;
     }
     meter.connection("accepted");
+    // Refused ones don't count: who floods must not keep out everybody else behind the same address.
+    this.#arrivals.take(network, 1);
     socket.setNoDelay(true);
     this.#lastNumber += 1;
     const connection = new Connection(socket, {

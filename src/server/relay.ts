@@ -13,6 +13,7 @@ import { Refusal, refusalOf, refused } from "./refusal.ts";
 import type { ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import type { Session } from "./sessionRegistry.ts";
+import { chargeStorage } from "./storageQuota.ts";
 
 /** Most posts to one log that are judged, stored and answered together. */
 const maxBatch = 256;
@@ -21,7 +22,7 @@ const maxAttempts = 8;
 
 type RelayServices = Pick<
   Services,
-  "store" | "identity" | "certificates" | "limits" | "now" | "sessions" | "log" | "meter"
+  "store" | "identity" | "certificates" | "limits" | "storedBytes" | "now" | "sessions" | "log" | "meter"
 > & { readonly logs: ConversationLogs };
 
 /** Posts to one log that wait for their turn; while there is one, somebody works on it. */
@@ -45,11 +46,12 @@ export class Relay {
   /**
    * Queues an entry. The session is sent `accepted` or `refused` when it is decided; `settled` is called then.
    *
-   * @throws {Refusal} `UNAVAILABLE`, `MALFORMED`, `UNKNOWN_SENDER`: the caller answers
+   * @throws {Refusal} `UNAVAILABLE`, `TRY_LATER`, `MALFORMED`, `UNKNOWN_SENDER`: the caller answers
    */
   post({ id, line }: { id: number; line: string }, session: Session, settled: () => void): void {
     if (this.#closing)
       throw new Refusal("UNAVAILABLE", "the server is shutting down, post again to the next one");
+    chargeStorage(this.#services, session.member, line.length);
     const entry = parsed(line);
     const { conversation, sender } = entry;
     if (sender !== session.member.fingerprint)

@@ -28,6 +28,8 @@ import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import { runSession, type SessionServices } from "./session.ts";
 import { SessionRegistry } from "./sessionRegistry.ts";
+import { TokenBuckets } from "./tokenBuckets.ts";
+import { OneATurn } from "./turns.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -97,6 +99,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   const certificates = new CertificateBook(store.accounts, anchors, revocation);
   const sessions = new SessionRegistry();
+  const monotonic = () => performance.now();
   const shared: Services = {
     store,
     identity,
@@ -106,6 +109,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     sessions,
     deliveryMarks: new DeliveryMarks(),
     limits,
+    work: new TokenBuckets(limits.work, monotonic),
+    storedBytes: new TokenBuckets(limits.storedBytes, monotonic),
     registration,
     now,
     log,
@@ -121,6 +126,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     logs,
     relay,
     accounts: new Accounts({ ...shared, passwords }),
+    handshakeTurns: new OneATurn(),
     handshake: () => ({ random, chain: identity.chain, key: identity.key, verifyClient }),
   };
 

@@ -1,8 +1,14 @@
+import { encodeJson } from "../base/schema.ts";
 import { visible } from "../base/visible.ts";
 import type { VerifyChain } from "../channel/authentication.ts";
 import { ChannelError } from "../channel/channelError.ts";
-import { acceptChannel, type ExchangeOptions } from "../channel/exchange.ts";
-import type { LoginRequest, Request, ServerMessage } from "../wire/sessionMessages.ts";
+import { acceptChannel, type ExchangeOptions, type Transport } from "../channel/exchange.ts";
+import {
+  type LoginRequest,
+  type Request,
+  type ServerMessage,
+  serverMessageSchema,
+} from "../wire/sessionMessages.ts";
 import { WireError } from "../wire/wireError.ts";
 import { fetchBlob, putBlob } from "./blobs.ts";
 import type { Connection } from "./connection.ts";
@@ -12,22 +18,29 @@ import { fetchCertificates, fetchEntries, listConversations } from "./directory.
 import { fetchKeyPackages, publishKeyPackages } from "./keyPackages.ts";
 import { type LoginServices, logIn } from "./login.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
-import { Refusal, refusalOf } from "./refusal.ts";
+import { Refusal, refusalOf, tryLater } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
 import { releasePair } from "./releasePair.ts";
 import { answerFailure, requireWellFormed } from "./requestFailure.ts";
 import { RequestReader } from "./requests.ts";
+import { bytesPerWorkToken } from "./serverLimits.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
 import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
 import { timed } from "./timed.ts";
+import { nextTurn, type OneATurn, TimeSlice } from "./turns.ts";
 
 export interface SessionServices extends Services, LoginServices {
   readonly logs: ConversationLogs;
   readonly relay: Relay;
   /** As the server is when the handshake begins: its certificate may be renewed while it runs. */
   readonly handshake: () => ExchangeOptions & { readonly verifyClient: VerifyChain };
+  /** Strangers cost public-key operations: theirs come after what those who are logged in ask for. */
+  readonly handshakeTurns: OneATurn;
 }
+
+/** Who is over the rate is held up for so long, and told to come again later beyond it, ms. */
+const longestDelayMs = 1_000;
 
 /**
  * One client from its connection to its end: handshake, login, then requests in the order in which they came. It never
@@ -68,11 +81,19 @@ export async function runSession(
 }
 
 async function shakeHands(connection: Connection, services: SessionServices, onEnd: () => void) {
-  const { limits, meter, handshake } = services;
+  const { limits, meter, handshake, handshakeTurns } = services;
   connection.deadlineMs = performance.now() + limits.handshakeMs;
   try {
+    const transport: Transport = {
+      async read() {
+        const payload = await connection.read();
+        await handshakeTurns.next();
+        return payload;
+      },
+      write: (payload) => connection.write(payload),
+    };
     const { peer, records } = await timed(
-      () => acceptChannel(connection, handshake()),
+      () => acceptChannel(transport, handshake()),
       (outcome, seconds) => meter.handshake(outcome, seconds),
     );
     connection.establish(records);
@@ -111,12 +132,33 @@ class ClientSession implements Session {
   /** Answers the login and then everything else until the connection ends. @throws what ended it */
   async run(reader: RequestReader, loginId: number): Promise<never> {
     await this.#welcome(loginId);
+    const slice = new TimeSlice();
     for (;;) {
-      const request = reader.read(await this.#connection.receive());
+      const bytes = await this.#connection.receive();
+      const request = reader.read(bytes);
+      this.#charge(1 + bytes.length / bytesPerWorkToken);
+      if (!(await this.#mayGoOn(request))) continue;
       if (request.type === "post") await this.#post(request);
       else await this.#answer(request);
       await this.#connection.whenWritable();
+      await slice.orNextTurn();
     }
+  }
+
+  #charge(tokens: number): void {
+    this.#services.work.take(this.member.person, tokens);
+  }
+
+  /** Holds the person to its rate. @returns false when the request was refused instead */
+  async #mayGoOn(request: Request | LoginRequest): Promise<boolean> {
+    const waitMs = this.#services.work.waitMs(this.member.person);
+    if (waitMs > longestDelayMs) {
+      this.#fail(tryLater("too many requests", waitMs), request);
+      await nextTurn();
+      return false;
+    }
+    if (waitMs > 0) await Bun.sleep(waitMs);
+    return true;
   }
 
   async #welcome(id: number): Promise<void> {
@@ -178,7 +220,9 @@ class ClientSession implements Session {
         () => this.#handle(request),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      this.send(requireWellFormed(answer));
+      const encoded = encodeJson(serverMessageSchema, requireWellFormed(answer));
+      this.#charge(encoded.length / bytesPerWorkToken);
+      this.sendEncoded(encoded);
     } catch (error) {
       this.#fail(error, request);
     }

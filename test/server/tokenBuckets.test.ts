@@ -1,0 +1,81 @@
+import { describe, expect, test } from "bun:test";
+import { TokenBuckets } from "../../src/server/tokenBuckets.ts";
+import { nextTurn, OneATurn, TimeSlice } from "../../src/server/turns.ts";
+
+describe("TokenBuckets", () => {
+  let nowMs = 1_000;
+  const now = () => nowMs;
+
+  test("give as many as they hold at once, then one each refillMs", () => {
+    const buckets = new TokenBuckets({ capacity: 3, refillMs: 10 }, now);
+    for (const _ of [1, 2, 3]) {
+      expect(buckets.waitMs("alice")).toBe(0);
+      buckets.take("alice", 1);
+    }
+    expect(buckets.waitMs("alice")).toBe(10);
+    expect(buckets.waitMs("bob")).toBe(0);
+    nowMs += 9;
+    expect(buckets.waitMs("alice")).toBe(1);
+    nowMs += 1;
+    expect(buckets.waitMs("alice")).toBe(0);
+    buckets.take("alice", 1);
+    expect(buckets.waitMs("alice")).toBe(10);
+  });
+
+  test("go into debt for what costs more than there is, and have it paid first", () => {
+    const buckets = new TokenBuckets({ capacity: 2, refillMs: 10 }, now);
+    buckets.take("alice", 7.5);
+    expect(buckets.waitMs("alice")).toBe(65);
+  });
+
+  test("let nobody be in debt for more than 15 minutes", () => {
+    const buckets = new TokenBuckets({ capacity: 2, refillMs: 10 }, now);
+    buckets.take("alice", 1e12);
+    buckets.take("alice", 1e12);
+    expect(buckets.waitMs("alice")).toBe(15 * 60_000 + 10);
+  });
+
+  test("never hold more than was idle for longer", () => {
+    const buckets = new TokenBuckets({ capacity: 2, refillMs: 10 }, now);
+    nowMs += 1e9;
+    buckets.take("alice", 2);
+    expect(buckets.waitMs("alice")).toBe(10);
+  });
+
+  test("forget those that are full again", () => {
+    const buckets = new TokenBuckets({ capacity: 1, refillMs: 10 }, now);
+    for (let i = 0; i < 10_000; i++) {
+      buckets.take(`subject ${i}`, 1);
+      nowMs += 1;
+    }
+    expect(buckets.size).toBeLessThan(1_100);
+    expect(buckets.waitMs("subject 9999")).toBe(9);
+  });
+});
+
+test("TimeSlice lets others in as soon as its time is over, and not before", async () => {
+  const slice = new TimeSlice();
+  let turned = false;
+  setImmediate(() => {
+    turned = true;
+  });
+  await slice.orNextTurn();
+  const early = turned;
+  const until = performance.now() + 2;
+  while (performance.now() < until);
+  await slice.orNextTurn();
+  expect([early, turned]).toEqual([false, true]);
+});
+
+test("OneATurn admits one a turn, in their order", async () => {
+  const turns = new OneATurn();
+  const admitted: number[] = [];
+  for (const one of [1, 2, 3]) void turns.next().then(() => admitted.push(one));
+  const seen: number[] = [];
+  while (admitted.length < 3) {
+    seen.push(admitted.length);
+    await nextTurn();
+  }
+  expect(admitted).toEqual([1, 2, 3]);
+  expect(seen).toEqual([0, 1, 2]);
+});
