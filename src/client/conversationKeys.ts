@@ -1,12 +1,13 @@
 import type { Hex } from "../base/hex.ts";
 import type { CreateBody, MembershipBody, RosterRow } from "../log/bodies.ts";
-import { associatedData, computeCommitment, type Entry } from "../log/entry.ts";
+import type { Entry } from "../log/entry.ts";
 import type { LogState } from "../log/logState.ts";
 import { compareRosters } from "../log/membership.ts";
 import { ClientError } from "./clientError.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import { EpochKeys } from "./epochKeys.ts";
 import { commitHash, type EpochBlobs, type EpochEntry, type EpochOpening } from "./groupFollower.ts";
+import { openEntry, type Received } from "./messageEntry.ts";
 import type { VaultBatch } from "./vault.ts";
 import {
   decodeRecord,
@@ -39,11 +40,6 @@ export type Followed =
   | { readonly kind: "outside"; readonly reason: string }
   /** The commit could not be applied, or leads elsewhere than the log says. */
   | { readonly kind: "unprocessable"; readonly reason: unknown };
-
-/** What a message entry turned out to be for this client. */
-export type Received =
-  | { readonly kind: "opened"; readonly opening: Uint8Array; readonly plaintext: Uint8Array }
-  | { readonly kind: "outside" | "disputed"; readonly plaintext?: undefined };
 
 const outsideRecord: MemberRecord = { device: null, epoch: 0, path_at: 0, path_messages: 0, path_due: false };
 
@@ -140,14 +136,10 @@ export class ConversationKeys {
    */
   receive(entry: Entry): Received {
     if (this.#keys === undefined || this.#keys.epoch !== entry.epoch) return { kind: "outside" };
-    const opened = this.#keys.open(entry.sender, { associatedData: associatedData(entry), ct: entry.ct });
-    this.#keys.advance(entry.sender);
+    const received = openEntry(this.#keys, entry);
     this.#changed = true;
     if (entry.sender === this.#own) this.#update({ path_messages: this.#record.path_messages + 1 });
-    if (opened === undefined) return { kind: "disputed" };
-    const { conversation, sender, seqno } = entry;
-    const commitment = computeCommitment({ ...opened, conversation, sender, seqno });
-    return commitment === entry.commitment ? { kind: "opened", ...opened } : { kind: "disputed" };
+    return received;
   }
 
   /** @param ahead own messages in flight before it @throws when the client is not in the group */

@@ -1,21 +1,13 @@
 import type { Hex } from "../base/hex.ts";
-import { sealMessage } from "../group/ratchet.ts";
 import { encodeAcknowledgeBody } from "../log/bodies.ts";
-import {
-  associatedData,
-  computeCommitment,
-  formatEntry,
-  openingBytes,
-  parseEntry,
-  signEntry,
-  type UnsignedEntry,
-} from "../log/entry.ts";
+import { formatEntry, openingBytes, parseEntry, signEntry } from "../log/entry.ts";
 import { ClientError } from "./clientError.ts";
 import { withClock } from "./clockDifference.ts";
 import type { AnswerTo, Connection } from "./connection.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import { conversationClosed } from "./conversationErrors.ts";
 import type { ConversationKeys } from "./conversationKeys.ts";
+import { sealEntry } from "./messageEntry.ts";
 import type { Outbox, OutgoingItem } from "./outbox.ts";
 import { judgeRefusal } from "./refusalPolicy.ts";
 import type { VerifiedLog } from "./verifiedLog.ts";
@@ -165,7 +157,7 @@ export class Poster {
     const sender = self.certificate.fingerprint;
     item.seqno ??= log.nextSeqno(sender) + inFlight.length;
     item.refused = false;
-    const unsigned: UnsignedEntry = {
+    const unsigned = {
       v: 2,
       conversation: this.#conversation,
       sender,
@@ -174,30 +166,19 @@ export class Poster {
       kind: item.kind,
       view: log.view,
       epoch: log.state?.epoch ?? 0,
-      commitment: "-",
-    };
+    } as const;
     if (item.kind !== "message") {
-      item.line = formatEntry(signEntry(unsigned, item.content, self.key));
+      item.line = formatEntry(signEntry({ ...unsigned, commitment: "-" }, item.content, self.key));
       return;
     }
     item.opening ??= random(openingBytes);
-    const { opening, content, seqno } = item;
-    const commitment = computeCommitment({
-      opening,
-      conversation: this.#conversation,
-      sender,
-      seqno,
-      plaintext: content,
-    });
-    const committed = { ...unsigned, commitment };
-    const ct = sealMessage({
-      key: keys.sendKey(inFlight.filter(({ kind }) => kind === "message").length),
+    const words = {
+      plaintext: item.content,
+      opening32: item.opening,
       nonce12: random(12),
-      associatedData: associatedData(committed),
-      opening32: opening,
-      plaintext: content,
-    });
-    item.line = formatEntry(signEntry(committed, ct, self.key));
+      key: keys.sendKey(inFlight.filter(({ kind }) => kind === "message").length),
+    };
+    item.line = sealEntry(unsigned, words, self.key);
   }
 
   #post(connection: Connection, item: OutgoingItem): void {

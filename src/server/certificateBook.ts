@@ -6,7 +6,7 @@ import type { AccountStore } from "../store/accountStore.ts";
 import { BoundedCache } from "./boundedCache.ts";
 import type { Revocation } from "./revocation.ts";
 
-const maxKept = 8_192;
+const maxKept = 2_048;
 
 interface Path {
   readonly leaf: Certificate;

@@ -1,8 +1,10 @@
+import type { Certificate } from "../pki/certificate.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { Account } from "../store/accountStore.ts";
 import type { LoginRequest, Request } from "../wire/sessionMessages.ts";
 import type { Accounts } from "./accounts.ts";
 import type { Connection } from "./connection.ts";
+import { HeldCertificate } from "./heldCertificate.ts";
 import { certificateRecord } from "./person.ts";
 import { Refusal } from "./refusal.ts";
 import { answerFailure } from "./requestFailure.ts";
@@ -15,6 +17,7 @@ import { timed } from "./timed.ts";
 
 export interface LoginServices {
   readonly accounts: Accounts;
+  readonly anchors: readonly Certificate[];
   readonly limits: ServerLimits;
   readonly log: ServerLog;
   readonly meter: ServerMeter;
@@ -34,7 +37,7 @@ export async function logIn(
   connection: Connection,
   reader: RequestReader,
   peer: Peer,
-  { accounts, limits, log, meter }: LoginServices,
+  { accounts, anchors, limits, log, meter }: LoginServices,
 ): Promise<{ member: Member; id: number }> {
   connection.deadlineMs = performance.now() + limits.loginMs;
   for (;;) {
@@ -50,7 +53,7 @@ export async function logIn(
         () => authenticate(request, peer, accounts),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      return { member: memberOf(account, peer), id: request.id };
+      return { member: memberOf(account, peer, anchors), id: request.id };
     } catch (error) {
       answerFailure(error, request, { connection, tag: peer.tag, log });
       await connection.whenWritable();
@@ -70,8 +73,9 @@ function authenticate(request: Request | LoginRequest, peer: Peer, accounts: Acc
   }
 }
 
-function memberOf(account: Account, { certificate, tag }: Peer): Member {
+function memberOf(account: Account, { certificate, tag }: Peer, anchors: readonly Certificate[]): Member {
   const { fingerprint, person } = certificateRecord(certificate, "user");
   const { id, username, email } = account;
-  return { account: id, username, email, person, fingerprint, certificate, tag };
+  const held = new HeldCertificate(certificate, anchors);
+  return { account: id, username, email, person, fingerprint, certificate: held, tag };
 }

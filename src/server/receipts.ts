@@ -63,7 +63,7 @@ export async function signReceipt(
   if (certificates.isRevoked(member.fingerprint, now()))
     throw new Refusal("CERTIFICATE_REVOKED", "the certificate of this session is revoked");
   // A counter signature dates the signature to now, and now the certificate has to be good.
-  if (now() >= member.certificate.validUntilMs + 1000)
+  if (now() >= member.certificate.verified.validUntilMs + 1000)
     throw new Refusal("CERTIFICATE_INVALID", "the certificate of this session has expired");
 
   const size = statedSize(statement, conversation, member.fingerprint);
@@ -158,7 +158,7 @@ function checkSignature(signedData: Uint8Array, statement: Uint8Array, member: M
         "the file must hold the signature of this session's certificate alone",
       );
     // Nothing may come into the common file that nobody has verified.
-    if (signer.counterSignatures.length > 0 || uncoveredParts(file, [member.certificate]).length > 0)
+    if (signer.counterSignatures.length > 0 || uncoveredParts(file, [member.certificate.verified]).length > 0)
       throw new Refusal("BAD_RECEIPT", "the file must hold the signature and its certificates and no more");
     verifySigner(signer, statement);
     if (Math.abs(signer.signingTimeMs - nowMs) > maxSigningTimeDifferenceMs)

@@ -1,6 +1,7 @@
 import { ChannelError } from "../channel/channelError.ts";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
+import type { Crl } from "../pki/crl.ts";
 import { personOf } from "../pki/identity.ts";
 import { PkiError } from "../pki/pkiError.ts";
 import { type VerifiedCertificate, verifyPath } from "../pki/verifyPath.ts";
@@ -29,7 +30,7 @@ import type { Services } from "./services.ts";
 import { runSession, type SessionServices } from "./session.ts";
 import { SessionRegistry } from "./sessionRegistry.ts";
 import { TokenBuckets } from "./tokenBuckets.ts";
-import { OneATurn } from "./turns.ts";
+import { OneATurn, TimeSlice } from "./turns.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -251,18 +252,25 @@ function decodedOrNone(chain: readonly Uint8Array[]): readonly Certificate[] {
 }
 
 function replaceCrl(services: Services, file: Uint8Array): boolean {
-  const { revocation, identity, sessions, log, now } = services;
+  const { revocation, identity, log, now } = services;
   const newer = revocation.replace(file, now());
   for (const { number } of newer) log("INFO", `CRL number ${number} in use`);
   if (newer.length === 0) return false;
   if (revocation.isRevoked(identity.verified))
     log("ERROR", "The server's own certificate is revoked: clients refuse it; issue another and send SIGHUP");
+  void announceCrls(newer, services);
+  return true;
+}
+
+/** Cuts off who is revoked now and sends the others the lists. Whoever logs in meanwhile looks for itself. */
+async function announceCrls(newer: readonly Crl[], { revocation, sessions }: Services): Promise<void> {
+  const slice = new TimeSlice();
   for (const session of [...sessions.all()]) {
-    if (revocation.isRevoked(session.member.certificate))
+    if (revocation.isRevoked(session.member.certificate.verified))
       session.end(new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked"));
     else for (const { der } of newer) session.send({ type: "crl", crl: der });
+    await slice.orNextTurn();
   }
-  return true;
 }
 
 /** What has to be done now and then. */

@@ -167,7 +167,7 @@ class ClientSession implements Session {
     await certificates.load([fingerprint]);
     const waiting = await store.keyPackages.count(fingerprint, now());
     // A CRL may have come since the handshake; from here on it finds this session.
-    if (revocation.isRevoked(this.member.certificate))
+    if (revocation.isRevoked(this.member.certificate.verified))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
     // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
     this.#connection.requireOpen();
