@@ -23,8 +23,8 @@ interface ListenerOptions {
   readonly limits: ServerLimits;
   readonly log: ServerLog;
   readonly meter: ServerMeter;
-  /** Runs one connection to its end; never rejects. Calls `onHandshakeEnd` once. */
-  readonly run: (connection: Connection, network: string, onHandshakeEnd: () => void) => Promise<void>;
+  /** Runs one connection to its end. Calls `onHandshakeEnd` once. */
+  readonly run: (connection: Connection, network: string, onHandshakeEnd: () => void) => void;
 }
 
 /** The listening socket, its connections and the limits on them. */
@@ -118,7 +118,7 @@ export class Listener {
     this.#perNetwork.set(network, fromNetwork + 1);
     this.#halfOpen += 1;
     let counted = true;
-    void run(connection, network, () => {
+    run(connection, network, () => {
       if (counted) this.#halfOpen -= 1;
       counted = false;
     });

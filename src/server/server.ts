@@ -140,11 +140,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     limits,
     log,
     meter,
-    run: async (connection, network, onHandshakeEnd) => {
+    run(connection, network, onHandshakeEnd) {
       const session = runSession(connection, network, services, onHandshakeEnd);
       running.add(session);
-      await session;
-      running.delete(session);
+      void session.then(() => running.delete(session));
     },
   });
   log("INFO", `Server running on ${host}:${listener.port}`);
