@@ -4,26 +4,15 @@ import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { crypto } from "../../src/crypto/crypto.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
-import { type Certificate, decodeCertificate } from "../../src/pki/certificate.ts";
+import { decodeCertificate } from "../../src/pki/certificate.ts";
 import { issueCertificate } from "../../src/pki/issue.ts";
 import { verifyPath } from "../../src/pki/verifyPath.ts";
 import { certificateRecord } from "../../src/server/person.ts";
 import { openSqliteStore } from "../../src/store/sqliteStore.ts";
 import { createTestAuthority, type Issued, type TestAuthority } from "../pki/testAuthority.ts";
 import { encodePem } from "../server/pemFile.ts";
-import { RawClient, RawSocket } from "../server/rawClient.ts";
-import { newDevice, type Person } from "../server/testServer.ts";
+import { type Member, ServerAccess } from "./serverAccess.ts";
 import { executable } from "./world.ts";
-
-/** Somebody who has an account. */
-export interface Member {
-  readonly username: string;
-  readonly email: string;
-  readonly password: string;
-  readonly certificate: Certificate;
-  readonly chain: readonly Uint8Array[];
-  readonly key: Issued["key"];
-}
 
 /** What the server's process holds, as the system counts it. */
 export interface Footprint {
@@ -39,59 +28,48 @@ const hour = 3_600_000;
  * The compiled executable as a server on a store that has accounts already, so that thousands can log in: their password
  * hashes are made with Argon2id's smallest parameters and their certificates are over one key.
  */
-export class PopulatedServer {
-  readonly authority: TestAuthority;
-  readonly identity: Issued;
-  readonly members: readonly Member[];
+export class PopulatedServer extends ServerAccess {
   readonly #folder: string;
-  readonly #pkcs8: Uint8Array;
-  #process: Subprocess | undefined;
-  #port = 0;
+  readonly #process: Subprocess;
 
   private constructor(
     folder: string,
-    made: { authority: TestAuthority; identity: Issued; members: Member[]; pkcs8: Uint8Array },
+    child: Subprocess,
+    options: ConstructorParameters<typeof ServerAccess>[0],
   ) {
+    super(options);
     this.#folder = folder;
-    this.#pkcs8 = made.pkcs8;
-    this.authority = made.authority;
-    this.identity = made.identity;
-    this.members = made.members;
+    this.#process = child;
   }
 
   /** @param accounts how many; @param flags of `serve` */
   static async start(accounts: number, flags: readonly string[] = []): Promise<PopulatedServer> {
     const folder = mkdtempSync(join(tmpdir(), "securechat-populated-"));
+    let child: Subprocess | undefined;
     try {
       const authority = await createTestAuthority();
       const identity = await authority.issueServer(["localhost", "127.0.0.1"]);
       const pkcs8 = await crypto().generatePrivateKey("p256");
       const members = await populate(join(folder, "securechat.db"), { authority, pkcs8, accounts });
-      const server = new PopulatedServer(folder, { authority, identity, members, pkcs8 });
-      await server.#run(flags);
-      return server;
+      writeCredentials(join(folder, "certs"), { authority, identity });
+      child = spawn(folder, flags);
+      const port = await listening(folder, child);
+      const { certificate } = identity;
+      return new PopulatedServer(folder, child, { port, ca: authority.ca, certificate, pkcs8, members });
     } catch (error) {
+      child?.kill("SIGKILL");
       rmSync(folder, { recursive: true, force: true });
       throw error;
     }
   }
 
-  get port(): number {
-    return this.#port;
-  }
-
   /** Whether the process still runs. */
   get isRunning(): boolean {
-    return this.#process?.exitCode === null && this.#process.signalCode === null;
-  }
-
-  /** Its log so far. */
-  get log(): string {
-    return readFileSync(join(this.#folder, "server.log"), "utf8");
+    return runs(this.#process);
   }
 
   footprint(): Footprint {
-    const pid = this.#process?.pid ?? 0;
+    const { pid } = this.#process;
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     // proc(5): fields 14 and 15 of stat, in ticks of 10 ms; the name in field 2 may hold blanks.
@@ -102,63 +80,48 @@ export class PopulatedServer {
     };
   }
 
-  member(index: number): Member {
-    const member = this.members[index];
-    if (member === undefined) throw new Error(`there are ${this.members.length} accounts`);
-    return member;
-  }
-
-  /** A person as the helpers for conversations know it. */
-  person(index: number): Person {
-    const member = this.member(index);
-    const issued = { ...member, chain: [...member.chain], pkcs8: this.#pkcs8 };
-    return { ...member, issued, device: newDevice(issued) };
-  }
-
-  /** @param from the address to connect from, in 127.0.0.0/8 */
-  socket(from?: string): Promise<RawSocket> {
-    return RawSocket.dial(this.port, from);
-  }
-
-  dial(member: Pick<Member, "chain" | "key">, from?: string): Promise<RawClient> {
-    return RawClient.connect(this.port, member, { ca: this.authority.ca }, from);
-  }
-
-  async login(member: Member, from?: string): Promise<RawClient> {
-    const client = await this.dial(member, from);
-    const { email, password } = member;
-    await client.expect("authenticated", { type: "login", email, password });
-    return client;
-  }
-
   async dispose(): Promise<void> {
-    this.#process?.kill("SIGKILL");
-    await this.#process?.exited;
+    this.#process.kill("SIGKILL");
+    await this.#process.exited;
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
 
-  async #run(flags: readonly string[]): Promise<void> {
-    const { certificate, pkcs8 } = this.identity;
-    const certs = join(this.#folder, "certs");
-    mkdirSync(certs);
-    writeFileSync(join(certs, "ca_cert.pem"), encodePem("CERTIFICATE", this.authority.ca.der));
-    writeFileSync(join(certs, "server_cert.pem"), encodePem("CERTIFICATE", certificate.der));
-    writeFileSync(join(certs, "server_key.pem"), encodePem("PRIVATE KEY", pkcs8), { mode: 0o600 });
-    const command = [executable, "serve", "--host", "127.0.0.1", "--port", "0", ...flags];
-    const log = Bun.file(join(this.#folder, "server.log"));
-    const { PATH = "", HOME = "" } = process.env;
-    this.#process = Bun.spawn(command, {
-      cwd: this.#folder,
-      env: { PATH, HOME, SECURECHAT_CRYPTO: crypto().name },
-      stdin: "ignore",
-      stdout: log,
-      stderr: log,
-    });
-    while (this.#port === 0) {
-      if (!this.isRunning) throw new Error(`the server did not start:\n${this.log}`);
-      this.#port = Number(/Server running on \S+:(\d+)/.exec(this.log)?.[1] ?? 0);
-      await Bun.sleep(20);
-    }
+const logName = "server.log";
+
+function runs({ exitCode, signalCode }: Subprocess): boolean {
+  return exitCode === null && signalCode === null;
+}
+
+function writeCredentials(
+  certs: string,
+  { authority, identity }: { authority: TestAuthority; identity: Issued },
+): void {
+  mkdirSync(certs);
+  writeFileSync(join(certs, "ca_cert.pem"), encodePem("CERTIFICATE", authority.ca.der));
+  writeFileSync(join(certs, "server_cert.pem"), encodePem("CERTIFICATE", identity.certificate.der));
+  writeFileSync(join(certs, "server_key.pem"), encodePem("PRIVATE KEY", identity.pkcs8), { mode: 0o600 });
+}
+
+function spawn(folder: string, flags: readonly string[]): Subprocess {
+  const { PATH = "", HOME = "" } = process.env;
+  const log = Bun.file(join(folder, logName));
+  return Bun.spawn([executable, "serve", "--host", "127.0.0.1", "--port", "0", ...flags], {
+    cwd: folder,
+    env: { PATH, HOME, SECURECHAT_CRYPTO: crypto().name },
+    stdin: "ignore",
+    stdout: log,
+    stderr: log,
+  });
+}
+
+async function listening(folder: string, child: Subprocess): Promise<number> {
+  for (;;) {
+    const log = readFileSync(join(folder, logName), "utf8");
+    const port = /Server running on \S+:(\d+)/.exec(log)?.[1];
+    if (port !== undefined) return Number(port);
+    if (!runs(child)) throw new Error(`the server did not start:\n${log}`);
+    await Bun.sleep(20);
   }
 }
 

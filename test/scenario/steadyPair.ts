@@ -1,7 +1,7 @@
 import type { RawClient } from "../server/rawClient.ts";
 import { TestConversation } from "../server/testConversation.ts";
 import type { Person } from "../server/testServer.ts";
-import type { PopulatedServer } from "./populatedServer.ts";
+import type { ServerAccess } from "./serverAccess.ts";
 
 /** Two people who talk while others flood the server. */
 export class SteadyPair {
@@ -24,7 +24,7 @@ export class SteadyPair {
 
   /** @param numbers of the accounts; @param from the address that both come from */
   static async of(
-    server: PopulatedServer,
+    server: ServerAccess,
     numbers: readonly [number, number],
     from?: string,
   ): Promise<SteadyPair> {
