@@ -14,6 +14,9 @@ import { TokenBuckets } from "./tokenBuckets.ts";
 const tickMs = 250;
 /** Refused connections are logged together, at most one line in so many ms. */
 const refusedLogEveryMs = 1_000;
+/** How many of the connections refused in that time are told why; the others are reset, which costs least. */
+const maxRefusalsTold = 100;
+const tooManyConnections = encodeFrame(encodeAlert("too_many_connections"));
 /** How long connections may take to hand over their last bytes when the server stops. */
 const stopMs = 6_000;
 
@@ -98,9 +101,7 @@ export class Listener {
       this.#arrivals.waitMs(network) > 0
     ) {
       meter.connection("refused");
-      this.#noteRefused(peerOf(socket));
-      socket.write(encodeFrame(encodeAlert("too_many_connections")));
-      socket.end();
+      this.#refuse(socket);
       return;
     }
     meter.connection("accepted");
@@ -124,14 +125,16 @@ export class Listener {
     });
   }
 
-  /** A flood of connections must not become a flood of log lines. */
-  #noteRefused(peer: string): void {
+  /** A flood of connections must become neither a flood of log lines nor one of answers. */
+  #refuse(socket: Socket<Connection | undefined>): void {
     this.#refused += 1;
+    if (this.#refused <= maxRefusalsTold) socket.end(tooManyConnections);
+    else socket.terminate();
     const nowMs = performance.now();
     if (nowMs < this.#refusedLoggedMs + refusedLogEveryMs) return;
     this.#refusedLoggedMs = nowMs;
     const others = this.#refused > 1 ? ` (${this.#refused} since the last such line)` : "";
-    this.#options.log("WARNING", `Connection from ${peer} refused: too many connections${others}`);
+    this.#options.log("WARNING", `Connection from ${peerOf(socket)} refused: too many connections${others}`);
     this.#refused = 0;
   }
 

@@ -16,7 +16,10 @@ import type { Session } from "./sessionRegistry.ts";
 import { chargeStorage } from "./storageQuota.ts";
 
 /** Most posts to one log that are judged, stored and answered together. */
-const maxBatch = 256;
+const maxBatch = 64;
+/** A log for which another whole batch waits rests for so many times as long as its last one took, at most so many ms. */
+const restFactor = 3;
+const longestRestMs = 100;
 /** How often a batch is judged anew because somebody else appended to its log meanwhile. */
 const maxAttempts = 8;
 
@@ -85,6 +88,7 @@ export class Relay {
     const queue = this.#queues.get(conversation) ?? [];
     while (queue.length > 0) {
       const posts = queue.splice(0, maxBatch);
+      const startedMs = performance.now();
       try {
         await this.#process(conversation, posts);
       } catch (error) {
@@ -94,6 +98,9 @@ export class Relay {
           this.#services.log("ERROR", `conversation ${conversation}: ${describeError(error)}`);
         for (const post of posts) post.answer(refused(post.id, refusal));
       }
+      // More than one batch waits: this log is flooded, and the others come first.
+      if (queue.length >= maxBatch)
+        await Bun.sleep(Math.min(longestRestMs, restFactor * (performance.now() - startedMs)));
     }
     this.#queues.delete(conversation);
     for (const wake of this.#idle.splice(0)) wake();

@@ -63,7 +63,7 @@ export const defaultLimits: ServerLimits = {
   loginMs: 30 * second,
   idleMs: 90 * second,
   queuedBytes: 2 * 1024 * 1024,
-  work: { capacity: 20_000, refillMs: second / 4_000 },
+  work: { capacity: 2_000, refillMs: second / 4_000 },
   storedBytes: { capacity: 2 * gibibyte, refillMs: day / (2 * gibibyte) },
   postsInFlight: 256,
   postBytesInFlight: 1024 * 1024,

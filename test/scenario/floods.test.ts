@@ -35,9 +35,10 @@ async function survive<T>(
       peak = Math.max(peak, server.footprint().rss);
     }
   })();
-  const result = await flood(others);
+  const result = await flood(others).finally(() => {
+    isOver = true;
+  });
   peak = Math.max(peak, server.footprint().rss);
-  isOver = true;
   await talk;
   await pair.exchange();
   const after = server.footprint().rss;
@@ -80,11 +81,17 @@ describe("floods of strangers", () => {
     await survive(server, pair, {
       name: "half-open connections",
       async flood() {
-        const sockets: RawSocket[] = [];
-        for (let i = 0; i < 2_000; i++) sockets.push(await server.socket(address(Math.floor(i / 100))));
-        const ends = await Promise.all(sockets.map(endOf));
+        const connections: Promise<string | undefined>[] = [];
+        for (let i = 0; i < 2_000; i++) {
+          // A reset may be there before the connection is.
+          const socket = await server.socket(address(Math.floor(i / 100))).catch(() => undefined);
+          connections.push(socket === undefined ? Promise.resolve(undefined) : endOf(socket));
+        }
+        const ends = await Promise.all(connections);
         const refused = count(ends, "too_many_connections");
-        expect(count(ends, "timeout") + refused).toBe(2_000);
+        // Of a flood of refused ones only some are told; the others are reset.
+        expect(count(ends, "timeout") + refused + count(ends, undefined)).toBe(2_000);
+        expect(count(ends, "timeout")).toBeGreaterThanOrEqual(512);
         // Some time out before the last have come, on a slow machine.
         expect(refused).toBeGreaterThan(0);
       },
@@ -138,10 +145,10 @@ describe("floods of strangers", () => {
       async flood() {
         const alerts: (string | undefined)[] = [];
         const lanes = Array.from({ length: 20 }, async () => {
-          while (count(alerts, "too_many_connections") < 200 && alerts.length < 20_000) {
-            const socket = await server.socket("127.7.7.7");
-            socket.writeBytes(encodeFrame(new Uint8Array(1)));
-            alerts.push(await endOf(socket));
+          while (alerts.length < 1_000 || !alerts.includes("too_many_connections")) {
+            const socket = await server.socket("127.7.7.7").catch(() => undefined);
+            socket?.writeBytes(encodeFrame(new Uint8Array(1)));
+            alerts.push(socket && (await endOf(socket)));
           }
         });
         const newcomer = server.login(server.member(2), "127.7.7.8");
