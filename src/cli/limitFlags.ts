@@ -208,6 +208,13 @@ export const serverLimitFlags: readonly Limit[] = [
     beyond: "`TRY_LATER`",
   },
   {
+    flag: "delivery-rate",
+    limit: "deliveryMarks",
+    unit: "tokens",
+    what: "delivery marks of one user",
+    beyond: "`TRY_LATER`",
+  },
+  {
     flag: "max-unnamed-blobs",
     limit: "unnamedBlobBytes",
     unit: "KiB",

@@ -126,6 +126,8 @@ export type WarningCode =
   | "LAST_RESORT"
   | "TRANSCRIPT_REPAIRED"
   | "CONVERSATION_IGNORED"
-  | "RECEIPT_REFUSED";
+  | "RECEIPT_REFUSED"
+  /** The server takes nothing more for a while: what was not sent goes out by itself then. */
+  | "TRY_LATER";
 
 export type OnEvent = (event: ClientEvent) => void;

@@ -15,6 +15,7 @@ import {
   serverMessageSchema,
 } from "../wire/sessionMessages.ts";
 import { WireError } from "../wire/wireError.ts";
+import { askPatiently } from "./askedDelay.ts";
 import { ClientError } from "./clientError.ts";
 import { asAlertError, asHandshakeError } from "./handshakeFailure.ts";
 import { SocketTransport } from "./socketTransport.ts";
@@ -178,7 +179,10 @@ export class Connection {
     request: WithoutId<Extract<AnyRequest, { type: T }>> & { type: T },
   ): Promise<AnswerTo<T>> {
     const expected: (typeof answerTypes)[T] = answerTypes[request.type];
-    const answer = await this.#exchange(request);
+    const { type } = request;
+    // Posts and logins wait in their own ways.
+    const isPatient = type !== "post" && type !== "login" && type !== "register";
+    const answer = await (isPatient ? askPatiently(() => this.#exchange(request)) : this.#exchange(request));
     if (isAnswer(answer, expected)) return answer;
     throw this.#misbehaved(`answered ${request.type} with ${answer.type}`);
   }

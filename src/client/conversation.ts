@@ -4,6 +4,7 @@ import { encodeAcknowledgeBody, encodeLeaveBody } from "../log/bodies.ts";
 import type { LogState } from "../log/logState.ts";
 import type { StoredEntry, WireCheckpoint } from "../wire/sessionMessages.ts";
 import { Announcements } from "./announcements.ts";
+import { askedDelayMs } from "./askedDelay.ts";
 import type { ClientError } from "./clientError.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import {
@@ -66,6 +67,8 @@ export class Conversation {
   #running: Promise<void> | undefined;
   #wanted = false;
   #isNew: boolean;
+  /** Runs while the server wants nothing posted. */
+  #waiting: ReturnType<typeof setTimeout> | undefined;
   readonly #idle = new IdleWaiters();
 
   constructor(context: ConversationContext, owner: ConversationOwner, id: Hex) {
@@ -239,6 +242,7 @@ export class Conversation {
   }
 
   close(): void {
+    clearTimeout(this.#waiting);
     this.disconnected(this.impediments.close());
     this.#keys.wipe();
     this.standing.close();
@@ -291,8 +295,10 @@ export class Conversation {
       const complaints = hasLeft(this.state, this.#context.self) ? noComplaints : this.standing.complaints;
       // The step may have outlived its connection.
       const live = connection === this.#context.connectionIfOpen() ? connection : undefined;
-      this.#poster.pump(impediments.mayPost ? live : undefined, { complaints, mayPost });
-      const hindrance = live === undefined || this.#wanted ? undefined : this.#upkeep.hindrance;
+      const mayPump = impediments.mayPost && this.#waiting === undefined;
+      this.#poster.pump(mayPump ? live : undefined, { complaints, mayPost });
+      const isStuck = live !== undefined && !this.#wanted && this.#waiting === undefined;
+      const hindrance = isStuck ? this.#upkeep.hindrance : undefined;
       if (this.#isAlone) this.disconnected(notConnected());
       else if (hindrance !== undefined && impediments.mayPost) this.#pause(hindrance);
     }
@@ -330,11 +336,22 @@ export class Conversation {
   #resolveRefusal(): void {
     const resolution = this.#poster.resolve();
     if (resolution?.kind === "upload again") this.#upkeep.forgetUploads();
+    if (resolution?.kind === "wait") this.#wait(resolution.error);
     if (resolution?.kind === "later" || resolution?.kind === "exists") this.#pause(resolution.error);
     if (resolution?.kind === "exists") this.#owner.exists(this, resolution.error.detail);
     if (hasLeft(this.state, this.#context.self)) this.#poster.dropWaiting(() => true, conversationLeft());
     else if (this.state?.closed)
       this.#poster.dropWaiting(({ kind }) => kind !== "acknowledge", conversationClosed());
+  }
+
+  /** Sends nothing more for as long as the server asks for; whoever waits goes on waiting. */
+  #wait(error: ClientError): void {
+    const { message } = error;
+    this.#context.onEvent({ event: "warning", code: "TRY_LATER", message, conversation: this.id });
+    this.#waiting = setTimeout(() => {
+      this.#waiting = undefined;
+      this.wake();
+    }, askedDelayMs(error));
   }
 
   /** Sends nothing more until the next connection; what waits stays in the vault. */

@@ -20,9 +20,9 @@ const maxLineAgeMs = 4 * 60 * 1000;
 /** Refusals without an own entry landing in between, before it is given up until the next connection. */
 const maxRefusals = 8;
 
-/** What a refusal leads to; `again`: what is left is posted once more. */
+/** What a refusal leads to; `again`: what is left is posted once more; `wait`: after the time that the server asks for. */
 export interface Resolution {
-  readonly kind: "again" | "upload again" | "exists" | "later";
+  readonly kind: "again" | "wait" | "upload again" | "exists" | "later";
   readonly error: ClientError;
 }
 
@@ -109,8 +109,9 @@ export class Poster {
     this.#parts.outbox.landed();
     // It stands after all: an earlier connection had brought it there.
     if (!this.#parts.outbox.items.includes(item)) return { kind: "again", error };
-    this.#refusals += 1;
-    const verdict = this.#refusals > maxRefusals ? "later" : judgeRefusal(item, error);
+    const judged = judgeRefusal(item, error);
+    if (judged !== "wait") this.#refusals += 1;
+    const verdict = this.#refusals > maxRefusals ? "later" : judged;
     switch (verdict) {
       case "drop":
         this.#drop([item], error.refusal === "CLOSED" ? conversationClosed() : error);
@@ -120,6 +121,7 @@ export class Poster {
         return { kind: "again", error };
       case "post again":
         return { kind: "again", error };
+      case "wait":
       case "upload again":
       case "exists":
       case "later":
