@@ -153,7 +153,10 @@ class ClientSession implements Session {
   async #mayGoOn(request: Request | LoginRequest): Promise<boolean> {
     const waitMs = this.#services.work.waitMs(this.member.person);
     if (waitMs > longestDelayMs) {
-      this.#fail(tryLater("too many requests", waitMs), request);
+      const refusal = tryLater("too many requests", waitMs);
+      if (request.type === "post") this.#services.meter.entry(refusal.code);
+      else this.#services.meter.request(request.type, refusal.code, 0);
+      this.#fail(refusal, request);
       await nextTurn();
       return false;
     }

@@ -18,6 +18,11 @@ export class TimeSlice {
   }
 }
 
+/** With more than so many in line it is a flood: */
+const crowd = 16;
+/** then so many ms of everybody else's work lie between two steps. */
+const crowdRestMs = 1;
+
 /** Lets work of one kind through one step a turn, so that however much of it there is, the others keep most of the time. */
 export class OneATurn {
   readonly #waiting: (() => void)[] = [];
@@ -32,6 +37,7 @@ export class OneATurn {
 
   #admit(): void {
     this.#waiting.shift()?.();
-    if (this.#waiting.length > 0) setImmediate(() => this.#admit());
+    if (this.#waiting.length > crowd) setTimeout(() => this.#admit(), crowdRestMs);
+    else if (this.#waiting.length > 0) setImmediate(() => this.#admit());
   }
 }

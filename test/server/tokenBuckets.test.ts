@@ -79,3 +79,11 @@ test("OneATurn admits one a turn, in their order", async () => {
   expect(admitted).toEqual([1, 2, 3]);
   expect(seen).toEqual([0, 1, 2]);
 });
+
+test("OneATurn leaves time for others while many wait", async () => {
+  const turns = new OneATurn();
+  const startedMs = performance.now();
+  await Promise.all(Array.from({ length: 66 }, () => turns.next()));
+  // 50 of them with more than 16 behind: a millisecond each at least, less what a timer may be early.
+  expect(performance.now() - startedMs).toBeGreaterThan(40);
+});
