@@ -6,7 +6,8 @@ const hashingMs = 60;
 
 /**
  * Argon2id off the main thread, a few at a time: each takes 19 MiB and some 60 ms, so a flood of logins must not start
- * them all. Those who wait are served one network after the other, so one that floods delays mostly itself. Passwords are compared in Unicode's normal form C (RFC 8265 §4.2).
+ * them all. Those who wait are served one network after the other, so one that floods delays mostly itself. Passwords are
+ * compared in Unicode's normal form C (RFC 8265 §4.2).
  */
 export class PasswordHasher {
   readonly #atOnce: number;
