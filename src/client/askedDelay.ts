@@ -12,8 +12,12 @@ export function askedDelayMs({ refusal, detail }: ClientError): number | undefin
   return /^[0-9]{1,9}$/.test(detail) ? Math.min(Number(detail), longestAskedDelayMs) : 0;
 }
 
+/** These wait in their own ways. */
+const waitElsewhere: readonly string[] = ["post", "login", "register"];
+
 /** Asks, and asks again when the server wants to be asked a little later. @throws what `ask` rejects with in the end */
-export async function askPatiently<T>(ask: () => Promise<T>): Promise<T> {
+export async function askPatiently<T>(request: string, ask: () => Promise<T>): Promise<T> {
+  if (waitElsewhere.includes(request)) return ask();
   for (let tries = 1; ; tries++) {
     try {
       return await ask();

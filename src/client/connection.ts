@@ -179,10 +179,7 @@ export class Connection {
     request: WithoutId<Extract<AnyRequest, { type: T }>> & { type: T },
   ): Promise<AnswerTo<T>> {
     const expected: (typeof answerTypes)[T] = answerTypes[request.type];
-    const { type } = request;
-    // Posts and logins wait in their own ways.
-    const isPatient = type !== "post" && type !== "login" && type !== "register";
-    const answer = await (isPatient ? askPatiently(() => this.#exchange(request)) : this.#exchange(request));
+    const answer = await askPatiently(request.type, () => this.#exchange(request));
     if (isAnswer(answer, expected)) return answer;
     throw this.#misbehaved(`answered ${request.type} with ${answer.type}`);
   }

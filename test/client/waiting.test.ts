@@ -55,12 +55,18 @@ test("askPatiently() asks three times, after the time that it is told, and not w
       return detail === undefined ? Promise.resolve("done") : Promise.reject(tryLater(detail));
     };
   };
-  expect(await askPatiently(answers("100", "50"))).toBe("done");
+  expect(await askPatiently("sign_receipt", answers("100", "50"))).toBe("done");
   const [first = 0, second = 0, third = 0] = asked;
   expect([second - first >= 95, third - second >= 45]).toEqual([true, true]);
-  await expect(askPatiently(answers("1", "1", "1"))).rejects.toMatchObject({ refusal: "TRY_LATER" });
+  await expect(askPatiently("sign_receipt", answers("1", "1", "1"))).rejects.toMatchObject({
+    refusal: "TRY_LATER",
+  });
   expect(asked).toHaveLength(3);
-  await expect(askPatiently(answers("30001"))).rejects.toMatchObject({ refusal: "TRY_LATER" });
+  await expect(askPatiently("sign_receipt", answers("30001"))).rejects.toMatchObject({
+    refusal: "TRY_LATER",
+  });
+  expect(asked).toHaveLength(1);
+  await expect(askPatiently("post", answers("1"))).rejects.toMatchObject({ refusal: "TRY_LATER" });
   expect(asked).toHaveLength(1);
 });
 
