@@ -1,13 +1,14 @@
 import { type Hex, isHex } from "../base/hex.ts";
 import { visible } from "../base/visible.ts";
 import { decodeCreateBody } from "../log/bodies.ts";
+import type { LogState } from "../log/logState.ts";
 import { isSamePerson } from "../log/roster.ts";
 import { ClientError } from "./clientError.ts";
 import type { Connection, Push } from "./connection.ts";
 import { Conversation, type ConversationOwner } from "./conversation.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import { isFreshPathDue } from "./conversationKeys.ts";
-import { inviteDirect } from "./inviteDirect.ts";
+import { type Invitee, inviteDirect } from "./inviteDirect.ts";
 import type { Receipts } from "./receipts.ts";
 import { type ConversationRecord, conversationSchema, decodeRecord, memberSchema } from "./vaultRecords.ts";
 
@@ -119,15 +120,16 @@ export class Conversations implements ConversationOwner {
   }
 
   /**
-   * The conversation with a person: the one that there is, or a new one.
+   * The conversation with a person or the server's operator: the one that there is, or a new one.
    *
    * @throws {ClientError} `NO_SUCH_PERSON`, `CERTIFICATE_REFUSED`, `IDENTITY_CHANGED`, `REFUSED`, …
    */
-  openDirect(username: string): Promise<Hex> {
-    const running = this.#opening.get(username);
+  openDirect(invitee: Invitee): Promise<Hex> {
+    const { name } = invitee;
+    const running = this.#opening.get(name);
     if (running !== undefined) return running;
-    const opening = this.#openDirect(username).finally(() => this.#opening.delete(username));
-    this.#opening.set(username, opening);
+    const opening = this.#openDirect(invitee).finally(() => this.#opening.delete(name));
+    this.#opening.set(name, opening);
     return opening;
   }
 
@@ -173,16 +175,17 @@ export class Conversations implements ConversationOwner {
     });
   }
 
-  async #openDirect(username: string): Promise<Hex> {
+  async #openDirect(invitee: Invitee): Promise<Hex> {
     for (const [id, { kind, name, closed, contradiction }] of this.records())
-      if (kind === "direct" && name === username && !closed && contradiction === null) {
+      if (kind === "direct" && name === invitee.name && !closed && contradiction === null) {
         // When it can't be loaded, that is thrown: the server would refuse a second conversation with this person.
         const conversation = this.#loaded.get(id) ?? this.#loadOrThrow(id);
-        if (conversation.state !== undefined) return id;
+        const { state } = conversation;
         // An own create of an earlier session is under way.
-        return this.#whenBegun(conversation, conversation.idle());
+        if (state === undefined) return this.#whenBegun(conversation, conversation.idle());
+        if (isWith(state, invitee)) return id;
       }
-    const invitation = await inviteDirect(this.#context, username);
+    const invitation = await inviteDirect(this.#context, invitee);
     const conversation = this.#load(invitation.conversation);
     return this.#whenBegun(conversation, conversation.begin(invitation));
   }
@@ -284,4 +287,10 @@ export class Conversations implements ConversationOwner {
     const message = error instanceof Error ? error.message : "";
     this.#context.onEvent({ event: "error", code, message, conversation });
   }
+}
+
+/** A person and the operator of some server may have one name. */
+function isWith({ roster, server }: LogState, { kind, name }: Invitee): boolean {
+  const isOperators = roster.some((row) => row.username === name && row.email === "");
+  return kind === "operator" ? isOperators && server.name === name : !isOperators;
 }

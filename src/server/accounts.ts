@@ -1,6 +1,6 @@
 import { equalBytes } from "../base/bytes.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
-import { personOf } from "../pki/identity.ts";
+import { personOf, serverNames } from "../pki/identity.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { Account, CertificateRecord } from "../store/accountStore.ts";
 import { legacyPassword } from "../store/legacyPassword.ts";
@@ -24,7 +24,7 @@ export interface Claimant {
   readonly network: string;
 }
 
-type AccountServices = Pick<Services, "store" | "registration" | "now"> & {
+type AccountServices = Pick<Services, "store" | "identity" | "registration" | "now"> & {
   readonly passwords: PasswordHasher;
 };
 
@@ -41,9 +41,10 @@ export class Accounts {
 
   /** @throws {Refusal} `IDENTITY_MISMATCH`, `REGISTRATION_CLOSED`, `WEAK_PASSWORD`, `TAKEN`, `CERTIFICATE_INVALID` */
   async register(request: Register, { certificate }: Claimant): Promise<Account> {
-    const { store, registration, now, passwords } = this.#services;
+    const { store, identity, registration, now, passwords } = this.#services;
     const { email, username, password } = request;
     checkIdentity(certificate.certificate, { email, username });
+    refuseServerName(username, identity);
     if (registration === "closed")
       throw new Refusal("REGISTRATION_CLOSED", "this server takes no registrations, ask its operator");
     checkPassword(password, [username, email]);
@@ -68,9 +69,10 @@ export class Accounts {
 
   /** @throws {Refusal} `IDENTITY_MISMATCH`, `TRY_LATER`, `AUTHENTICATION_FAILED`, `ACCOUNT_DISABLED`, `CERTIFICATE_INVALID` */
   async login(request: Login, { certificate, network }: Claimant): Promise<Account> {
-    const { store, now, passwords } = this.#services;
+    const { store, identity, now, passwords } = this.#services;
     const { email, password } = request;
     const { username } = checkIdentity(certificate.certificate, { email });
+    refuseServerName(username, identity);
     const account = await store.accounts.byEmail(email);
     const record = certificateRecord(certificate, "user");
     if (account !== undefined) checkBinding(account, username, record);
@@ -125,6 +127,12 @@ function checkIdentity(
   if (email !== claim.email || username !== (claim.username ?? username))
     throw new Refusal("IDENTITY_MISMATCH", "the certificate is of another username or email");
   return { username };
+}
+
+/** By its names a server is known, and its operator. @throws {Refusal} `IDENTITY_MISMATCH` */
+function refuseServerName(username: string, { verified }: Services["identity"]): void {
+  if (serverNames(verified.certificate).includes(username))
+    throw new Refusal("IDENTITY_MISMATCH", `${username} is a name of this server, and nobody else's`);
 }
 
 /**

@@ -16,6 +16,7 @@ import { timed } from "./timed.ts";
 export interface LoginServices {
   readonly accounts: Accounts;
   readonly limits: ServerLimits;
+  readonly now: () => number;
   readonly log: ServerLog;
   readonly meter: ServerMeter;
 }
@@ -27,6 +28,8 @@ export interface Peer {
   readonly network: string;
   /** `[SESSION-001]` */
   readonly tag: string;
+  /** IP address and port, for people. */
+  readonly address: string;
 }
 
 /** @returns who logged in or registered, and the id of the request, which is still to be answered */
@@ -34,7 +37,7 @@ export async function logIn(
   connection: Connection,
   reader: RequestReader,
   peer: Peer,
-  { accounts, limits, log, meter }: LoginServices,
+  { accounts, limits, now, log, meter }: LoginServices,
 ): Promise<{ member: Member; id: number }> {
   connection.deadlineMs = performance.now() + limits.loginMs;
   for (;;) {
@@ -50,7 +53,7 @@ export async function logIn(
         () => authenticate(request, peer, accounts),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      return { member: memberOf(account, peer), id: request.id };
+      return { member: memberOf(account, peer, now()), id: request.id };
     } catch (error) {
       answerFailure(error, request, { connection, tag: peer.tag, log });
       await connection.whenWritable();
@@ -70,8 +73,8 @@ function authenticate(request: Request | LoginRequest, peer: Peer, accounts: Acc
   }
 }
 
-function memberOf(account: Account, { certificate, tag }: Peer): Member {
+function memberOf(account: Account, { certificate, tag, address }: Peer, sinceMs: number): Member {
   const { fingerprint, person } = certificateRecord(certificate, "user");
   const { id, username, email } = account;
-  return { account: id, username, email, person, fingerprint, certificate, tag };
+  return { account: id, username, email, person, fingerprint, certificate, tag, address, sinceMs };
 }

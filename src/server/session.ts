@@ -9,8 +9,9 @@ import type { Connection } from "./connection.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
 import { fetchCertificates, fetchEntries, listConversations } from "./directory.ts";
-import { fetchKeyPackages, publishKeyPackages } from "./keyPackages.ts";
+import { fetchKeyPackages, fetchOperatorKeyPackage, publishKeyPackages } from "./keyPackages.ts";
 import { type LoginServices, logIn } from "./login.ts";
+import { offeredOperator } from "./offeredOperator.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
@@ -47,7 +48,8 @@ export async function runSession(
   try {
     const certificate = await shakeHands(connection, services, onHandshakeEnd);
     const reader = new RequestReader();
-    const { member, id } = await logIn(connection, reader, { certificate, network, tag }, services);
+    const peer = { certificate, network, tag, address: connection.peer };
+    const { member, id } = await logIn(connection, reader, peer, services);
     session = new ClientSession(connection, member, services);
     connection.watchIdle(limits.idleMs);
     log("INFO", `${tag} Client authenticated: ${visible(member.username)}`);
@@ -80,15 +82,22 @@ async function shakeHands(connection: Connection, services: SessionServices, onE
   }
 }
 
-class ClientSession implements Session {
+/** What a session needs of the way to its client. */
+export type SessionConnection = Pick<
+  Connection,
+  "send" | "sendEncoded" | "receive" | "whenWritable" | "requireOpen" | "end"
+>;
+
+/** A member's requests, in the order in which they come. */
+export class ClientSession implements Session {
   readonly member: Member;
-  readonly #connection: Connection;
+  readonly #connection: SessionConnection;
   readonly #services: SessionServices;
   #postsInFlight = 0;
   #postBytesInFlight = 0;
   #wake: (() => void) | undefined;
 
-  constructor(connection: Connection, member: Member, services: SessionServices) {
+  constructor(connection: SessionConnection, member: Member, services: SessionServices) {
     this.#connection = connection;
     this.member = member;
     this.#services = services;
@@ -106,8 +115,13 @@ class ClientSession implements Session {
     this.#connection.end(reason);
   }
 
-  /** Answers the login and then everything else until the connection ends. @throws what ended it */
-  async run(reader: RequestReader, loginId: number): Promise<never> {
+  /**
+   * Answers the login and then everything else until the connection ends.
+   *
+   * @param loginId `undefined` for the operator, who needs none
+   * @throws what ended it
+   */
+  async run(reader: RequestReader, loginId: number | undefined): Promise<never> {
     await this.#welcome(loginId);
     for (;;) {
       const request = reader.read(await this.#connection.receive());
@@ -117,11 +131,12 @@ class ClientSession implements Session {
     }
   }
 
-  async #welcome(id: number): Promise<void> {
+  async #welcome(id: number | undefined): Promise<void> {
     const { store, now, revocation, certificates, sessions } = this.#services;
     const { fingerprint, username, email } = this.member;
     await certificates.load([fingerprint]);
     const waiting = await store.keyPackages.count(fingerprint, now());
+    const operator = await offeredOperator(this.#services);
     // A CRL may have come since the handshake; from here on it finds this session.
     if (revocation.isRevoked(this.member.certificate))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
@@ -129,15 +144,17 @@ class ClientSession implements Session {
     this.#connection.requireOpen();
     // From here on without a pause: nothing may be pushed before the answer.
     sessions.add(this);
-    this.send({
-      type: "authenticated",
-      id,
-      username,
-      email,
-      time: now(),
-      one_time_key_packages: waiting.oneTime,
-      last_resort_key_package: waiting.lastResort,
-    });
+    if (id !== undefined)
+      this.send({
+        type: "authenticated",
+        id,
+        username,
+        email,
+        time: now(),
+        one_time_key_packages: waiting.oneTime,
+        last_resort_key_package: waiting.lastResort,
+        operator: operator ?? null,
+      });
     for (const { der } of revocation.crls) this.send({ type: "crl", crl: der });
   }
 
@@ -194,6 +211,8 @@ class ClientSession implements Session {
         return publishKeyPackages(request, member, services);
       case "fetch_key_packages":
         return fetchKeyPackages(request, member, services);
+      case "fetch_operator_key_package":
+        return fetchOperatorKeyPackage(request, member, services);
       case "fetch_certificates":
         return fetchCertificates(request, member, services);
       case "put_blob":

@@ -250,9 +250,7 @@ export class SqliteLog implements LogStore {
     after,
     limit,
   }: Parameters<LogStore["conversations"]>[0]): ReturnType<LogStore["conversations"]> {
-    return this.#db.read(() =>
-      this.#conversations.all(after ?? "", limit).map((row) => summaryOf(row)),
-    );
+    return this.#db.read(() => this.#conversations.all(after ?? "", limit).map((row) => summaryOf(row)));
   }
 }
 

@@ -13,6 +13,8 @@ import {
   text,
 } from "../base/schema.ts";
 import { certificateChain } from "./handshakeMessages.ts";
+import { keyPackage } from "./keyPackageForm.ts";
+import { operatorAnswers, operatorRequests, operatorSchema } from "./operatorMessages.ts";
 
 /**
  * What client and server say to each other inside the channel. Every request has an `id` that the client chooses,
@@ -27,7 +29,6 @@ export const maxBlobBytes = 4 * 1024 * 1024;
 export const maxEntryLineBytes = 128 * 1024;
 /** Most entries in one answer; the answer's frame limit may cut earlier. */
 export const maxEntriesPerAnswer = 256;
-export const maxKeyPackageBytes = 12 * 1024;
 export const maxKeyPackagesPerMessage = 10;
 export const maxReceiptBytes = 64 * 1024;
 export const maxCrlBytes = 96 * 1024;
@@ -42,7 +43,6 @@ const email = text({ min: 3, max: 254 });
 const username = text({ min: 1, max: 32, pattern: /^[a-z0-9][a-z0-9._-]{0,31}$/ });
 const password = text({ min: 1, max: 1024 });
 const line = text({ min: 2, max: maxEntryLineBytes });
-const keyPackage = base64({ min: 1, max: maxKeyPackageBytes });
 
 /** A checkpoint as it travels; the conversation is in the message around it. */
 export const checkpointSchema = object({
@@ -106,6 +106,7 @@ export const requestSchema = tagged("type", {
     signed_data: base64({ min: 1, max: maxReceiptBytes }),
   }),
   fetch_receipt: object({ type: literal("fetch_receipt"), id, conversation, size: integer(1) }),
+  ...operatorRequests,
 });
 export type Request = SchemaType<typeof requestSchema>;
 
@@ -167,6 +168,8 @@ export const serverMessageSchema = tagged("type", {
     time,
     one_time_key_packages: count,
     last_resort_key_package: boolean,
+    /** `null`: there is none who could be reached. */
+    operator: nullable(operatorSchema),
   }),
   published: object({ type: literal("published"), id, one_time: count, last_resort: boolean }),
   key_packages: object({
@@ -214,6 +217,7 @@ export const serverMessageSchema = tagged("type", {
     size: integer(1),
     signed_data: base64({ min: 1, max: maxReceiptBytes }),
   }),
+  ...operatorAnswers,
   crl: object({ type: literal("crl"), crl: base64({ min: 1, max: maxCrlBytes }) }),
   pushed: object({
     type: literal("pushed"),

@@ -3,12 +3,12 @@ import fc from "fast-check";
 import { encodeUtf8 } from "../../src/base/bytes.ts";
 import { formatJson, parseJson, type Schema, SchemaError } from "../../src/base/schema.ts";
 import { maxSessionFrameBytes } from "../../src/wire/frame.ts";
+import { maxKeyPackageBytes } from "../../src/wire/keyPackageForm.ts";
 import {
   loginRequestSchema,
   maxBlobPieceBytes,
   maxCrlBytes,
   maxEntryLineBytes,
-  maxKeyPackageBytes,
   maxKeyPackagesPerMessage,
   maxReceiptBytes,
   requestSchema,
@@ -33,6 +33,13 @@ const pushed = {
   checkpoint,
 };
 
+const authenticated = {
+  ...{ type: "authenticated", id: 1, username: "alice", email: "alice@example.org", time: 1 },
+  ...{ one_time_key_packages: 20, last_resort_key_package: true, operator: null },
+};
+const operator = { name: "chat.example.org", fingerprint: hex(32) };
+const operatorKeyPackage = { type: "operator_key_package", id: 3, package: b64(9), last_resort: false };
+
 const samples: readonly (readonly [Schema<unknown>, Record<string, unknown>])[] = [
   [loginRequestSchema, login],
   [loginRequestSchema, { type: "ping", id: 4_294_967_295 }],
@@ -40,6 +47,10 @@ const samples: readonly (readonly [Schema<unknown>, Record<string, unknown>])[] 
   [requestSchema, putBlob],
   [serverMessageSchema, refused],
   [serverMessageSchema, pushed],
+  [serverMessageSchema, authenticated],
+  [serverMessageSchema, { ...authenticated, operator }],
+  [requestSchema, { type: "fetch_operator_key_package", id: 3 }],
+  [serverMessageSchema, operatorKeyPackage],
 ];
 
 const refuses = (schema: Schema<unknown>, value: unknown) =>
@@ -87,6 +98,15 @@ describe("session messages", () => {
     expect(parseJson(loginRequestSchema, JSON.stringify(register))).toEqual(register as never);
     for (const username of ["", "A", ".a", "a b", "a\n", "ä", "a".repeat(33)])
       refuses(loginRequestSchema, { ...register, username });
+  });
+
+  test("an operator's name is what a certificate's DNS name or IP address may be", () => {
+    for (const name of ["chat.example.org", "192.0.2.1", "2001:db8::1", "a".repeat(253)])
+      expect(
+        parseJson(serverMessageSchema, JSON.stringify({ ...authenticated, operator: { ...operator, name } })),
+      ).toMatchObject({ operator: { name } });
+    for (const name of ["", "Chat.example.org", "a b", ".a", "*.example.org", "a".repeat(254)])
+      refuses(serverMessageSchema, { ...authenticated, operator: { ...operator, name } });
   });
 
   test("lines and blob pieces have inclusive limits", () => {

@@ -1,0 +1,37 @@
+import type { MessageLink } from "../channel/messageLink.ts";
+import type { PrivateKey } from "../crypto/crypto.ts";
+import type { Certificate } from "../pki/certificate.ts";
+import type { OnEvent } from "./clientEvents.ts";
+import type { ConnectionTimeouts } from "./connection.ts";
+import type { ReconnectPolicy } from "./reconnection.ts";
+
+/** What every member's client needs, however it comes to its server. */
+export interface MemberOptions {
+  /** The own certificate, then its intermediates, DER. */
+  readonly chain: readonly Uint8Array[];
+  readonly key: PrivateKey;
+  readonly anchors: readonly Certificate[];
+  /** A CRL file as `parseCrlBundle` reads it; the server gives newer ones. */
+  readonly crl?: Uint8Array;
+  readonly vaultFile: string;
+  readonly transcriptsFolder: string;
+  /** Whether words and openings are kept. Without them nothing can be shown again or disclosed. */
+  readonly history: boolean;
+  readonly random: (length: number) => Uint8Array;
+  readonly now: () => number;
+  readonly timeouts?: ConnectionTimeouts;
+  readonly onEvent: OnEvent;
+}
+
+export interface ClientOptions extends MemberOptions {
+  readonly host: string;
+  readonly port: number;
+  /** How a lost connection is brought back once a login has succeeded. Without it, it stays lost and what waits on it fails. */
+  readonly reconnect?: ReconnectPolicy;
+}
+
+/** The certificate is the server's. */
+export interface OperatorOptions extends MemberOptions {
+  /** A link inside of the server's process on which the server takes its peer for the operator. */
+  readonly attach: () => MessageLink;
+}

@@ -1,0 +1,56 @@
+import type { Hex } from "../base/hex.ts";
+import type { Comparison } from "./comparison.ts";
+import type { Member } from "./member.ts";
+import type { Sent } from "./outbox.ts";
+import type { VerifiedReceipt } from "./receipts.ts";
+import type { IndexRange, RememberedMessage } from "./words.ts";
+
+export interface ConversationSummary {
+  readonly conversation: Hex;
+  readonly kind: "direct" | "group";
+  /** The other one's name, or the title. */
+  readonly name: string;
+  readonly size: number;
+  readonly folder: string;
+  readonly closed: boolean;
+}
+
+/** What a member does: a vault, the conversations in it, and at most one connection. */
+export interface MemberClient {
+  readonly username: string;
+  /** Empty for a server's operator. */
+  readonly email: string;
+  /** @returns the id of the conversation with that person, or with the operator under its name; begun if there was none */
+  openDirect(name: string): Promise<Hex>;
+  /**
+   * Many may be on their way; they stand in the order of the calls. While a lost connection is brought back they wait; when
+   * none comes they reject, and the words are sent after the next login all the same.
+   */
+  send(conversation: Hex, text: string): Promise<Sent>;
+  /**
+   * Leaves with all own devices, after what waits to be sent. A conversation of two is over then, for both; receipts over it
+   * can still be made.
+   *
+   * @returns where the `leave` stands
+   * @throws {ClientError} `CONVERSATION_CLOSED` somebody was faster
+   */
+  leave(conversation: Hex): Promise<Sent>;
+  receipt(conversation: Hex): Promise<VerifiedReceipt>;
+  /** @param file a new file to write instead of the folder's `disclosure.json` */
+  disclose(
+    conversation: Hex,
+    ranges: readonly IndexRange[] | "all",
+    file?: string,
+  ): Promise<{ file: string; indexes: readonly number[] }>;
+  conversations(): readonly ConversationSummary[];
+  members(conversation: Hex): readonly Member[];
+  /** What to compare with another member over another channel. @param size of the prefix; by default all that is durable */
+  comparison(conversation: Hex, size?: number): Comparison;
+  history(conversation: Hex, count?: number): readonly RememberedMessage[];
+  /** The user wants to end: a lost connection is brought back at once, or within a limited time not at all. */
+  hurry(): void;
+  /** As `hurry`; waits for what is on its way, makes receipts, closes everything. @throws {ClientError} `NOT_COUNTERSIGNED`, after closing */
+  quit(): Promise<void>;
+  /** Closes everything at once, without receipts; what was not sent waits in the vault. Harmless after `quit`. */
+  close(): void;
+}
