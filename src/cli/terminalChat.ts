@@ -139,7 +139,7 @@ export class TerminalChat implements ChatInput, ChatView {
   #noteConnection(event: ClientEvent): void {
     const isBack = event.event === "connection" && event.state === "back";
     if (event.event === "progress") this.#connection = "connecting";
-    else if (event.event === "authenticated" || isBack) {
+    else if (event.event === "authenticated" || event.event === "attached" || isBack) {
       this.#connection = "connected";
       this.#catchingUp.begin();
     } else if (event.event === "closed" || event.event === "connection") {

@@ -161,10 +161,12 @@ export class Session {
     if (answer.username !== username || answer.email !== email)
       throw new ClientError("SERVER_MISBEHAVED", `the server logged in ${visible(answer.username)} instead`);
     if (this.#connection === connection) this.#isAuthenticated = true;
-    // One under another certificate: the server was renewed since the handshake, and the next connection will show it.
+    // Under another certificate, the server was renewed since the handshake: the next connection will show it.
     const { operator } = answer;
-    const { fingerprint } = connection.server.certificate;
-    this.#operator = operator?.fingerprint === fingerprint ? operator : undefined;
+    const { server } = connection;
+    const isItsOwn =
+      operator?.fingerprint === server.certificate.fingerprint && operator.name === primaryServerName(server);
+    this.#operator = isItsOwn ? operator : undefined;
     warnOfClocks(answer.time - this.#options.now(), this.#options.onEvent);
     return answer;
   }
