@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { copyFileSync, readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ChildProcess } from "../../src/cli/childProcess.ts";
+import { parsePem } from "../../src/pki/pem.ts";
+import { hasPostgres, PostgresServer } from "../store/postgresServer.ts";
 import { isMessage, type JsonEvent, patienceMs, quit, World } from "./world.ts";
 
 setDefaultTimeout(patienceMs);
@@ -161,13 +163,13 @@ describe("the operator at a terminal", () => {
 describe("the operator at a pipe", () => {
   let world: World;
   beforeAll(async () => {
-    world = await World.create();
+    world = await World.create(["alice", "bob", "carol", "dan"]);
   });
   afterAll(() => world?.dispose());
 
   test("keeps its conversations over a restart, and gets what came while it was away", async () => {
     const first = await startPiped(world);
-    const alice = await world.join("alice", first.port, {});
+    const alice = await world.join("alice", first.port);
     alice.type("before");
     await first.server.waitForEvent("the message", isMessage("before"));
     first.server.type("@alice heard");
@@ -206,7 +208,7 @@ describe("the operator at a pipe", () => {
 
   test("goes on under a certificate that was renewed while it runs", async () => {
     const { server, port } = await startPiped(world);
-    const alice = await world.join("alice", port, { register: false });
+    const carol = await world.join("carol", port);
     await world.succeed("org", ["issue", "--renew", "certs/server_cert.pem"]);
     copyFileSync(world.path("org/certs/server_cert.pem"), world.path("server/certs/server_cert.pem"));
     server.hangUp();
@@ -215,12 +217,12 @@ describe("the operator at a pipe", () => {
       "the operator's return",
       ({ event, fingerprint }) => event === "attached" && fingerprint === renewed,
     );
-    alice.type("and now?");
+    carol.type("and now?");
     await server.waitForEvent("the message", isMessage("and now?"));
-    server.type("@alice as before");
-    await alice.waitForEvent("the answer", isMessage("as before"));
-    const { folder } = await quit(alice);
-    expect((await verdictOf(world, world.path("alice", folder))).verdict).toBe("valid");
+    server.type("@carol as before");
+    await carol.waitForEvent("the answer", isMessage("as before"));
+    const { folder } = await quit(carol);
+    expect((await verdictOf(world, world.path("carol", folder))).verdict).toBe("valid");
     server.stop();
     expect(await server.exited).toBe(0);
   });
@@ -243,7 +245,7 @@ describe("the operator at a pipe", () => {
 
   test("is offered to nobody with --no-operator", async () => {
     const { server, port } = await world.startServer(["--no-operator"]);
-    const done = await world.chat("alice", port, ["--json"], { input: "hello?\n" });
+    const done = await world.chat("dan", port, ["--json", "--register"], { input: "hello?\n" });
     expect(done.exitCode).toBe(1);
     expect(done.stdout).not.toContain('"event":"operator"');
     expect(done.stdout).toContain('"NO_RECIPIENT"');
@@ -292,24 +294,57 @@ describe("serve export", () => {
     await server.exited;
   });
 
+  test.skipIf(!hasPostgres)(
+    "writes the operator's conversation from PostgreSQL, of a stopped server",
+    async () => {
+      const postgres = await PostgresServer.start();
+      try {
+        const { user, host, port, database } = postgres.createDatabase();
+        const password = encodeURIComponent(postgres.password);
+        const db = { DATABASE_URL: `postgresql://${user}:${password}@${host}:${port}/${database}` };
+        const started = await world.startServer(["--operator", "--json"], db);
+        const done = await world.chat("alice", started.port, ["--register"], { input: "in PostgreSQL\n" });
+        expect(done.exitCode).toBe(0);
+        await started.server.waitForEvent("the message", isMessage("in PostgreSQL"));
+        started.server.stop();
+        expect(await started.server.exited).toBe(0);
+        const listed = await world.succeed("server", ["serve", "export"], { env: db });
+        const [, conversation = ""] = /^([0-9a-f]{32}) .*alice, localhost\n$/.exec(listed.stdout) ?? [];
+        const out = world.path("from-postgres");
+        await world.succeed("server", ["serve", "export", conversation, "--out", out], { env: db });
+        expect((await verdictOf(world, out)).verdict).toBe("valid");
+        const mine = folderIn(world.path("alice/transcripts"), "localhost-");
+        expect(transcriptOf(out)).toBe(transcriptOf(mine));
+      } finally {
+        await postgres.dispose();
+      }
+    },
+  );
+
   test("writes over nothing, and refuses what is not there", async () => {
+    const { server } = await world.startServer(["--db", "empty.db"]);
+    server.stop();
+    await server.exited;
     const refused = async (args: readonly string[], says: string) => {
       const { exitCode, stderr } = await world.run("server", ["serve", "export", ...args]);
       expect([exitCode, stderr]).toEqual([2, expect.stringContaining(says)]);
     };
     const none = "00".repeat(16);
-    await refused([none, "--out", world.path("export")], "is not empty");
-    await refused([none, "--out", world.path("other")], `there is no conversation ${none}`);
-    await refused([none], "name both");
-    await refused(["alice", "--out", world.path("other")], "is no conversation");
+    const other = world.path("other");
+    await refused([none, "--db", "empty.db", "--out", world.path("org")], "is not empty");
+    await refused([none, "--db", "empty.db", "--out", other], `there is no conversation ${none}`);
+    await refused([none, "--db", "empty.db"], "name both");
+    await refused(["alice", "--db", "empty.db", "--out", other], "is no conversation");
     await refused(["--db", "missing.db"], "there is no database missing.db");
-    expect(readdirSync(world.path("server")).filter((name) => name.startsWith("missing"))).toEqual([]);
+    expect(existsSync(other)).toBe(false);
+    expect(existsSync(world.path("server/missing.db"))).toBe(false);
   });
 });
 
 function fingerprintOf(world: World, name: string): string {
-  const der = new Bun.CryptoHasher("sha256");
-  const pem = readFileSync(world.path(name, "certs", `${name}_cert.pem`), "utf8");
-  der.update(Buffer.from(pem.replace(/-----[^-]+-----/g, ""), "base64"));
-  return der.digest("hex");
+  const [der = new Uint8Array(0)] = parsePem(
+    readFileSync(world.path(name, "certs", `${name}_cert.pem`), "utf8"),
+    "CERTIFICATE",
+  );
+  return new Bun.CryptoHasher("sha256").update(der).digest("hex");
 }
