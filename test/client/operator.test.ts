@@ -12,7 +12,7 @@ import {
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { decodeSignedData } from "../../src/pki/cms/signedData.ts";
 import type { Issued } from "../pki/testAuthority.ts";
-import { TestServer } from "../server/testServer.ts";
+import { newDevice, newKeyPackage, TestServer } from "../server/testServer.ts";
 import { overriding } from "./overriding.ts";
 import { Party } from "./testParty.ts";
 
@@ -212,26 +212,66 @@ describe("who is not the operator", () => {
     await expect(server.dial(server.identity)).rejects.toThrow("bad_certificate");
   });
 
-  test("a key package of somebody else is refused", async () => {
+  test("a key package of a user, or of another certificate with the server's name, is refused", async () => {
     server = await TestServer.create();
-    const operator = new OperatorParty(server);
-    const alice = new Party(server, await server.person("alice"));
-    const bob = new Party(server, await server.person("bob"));
-    parties.push(operator, alice, bob);
-    await bob.register();
-    await operator.attach();
-    operator.client?.close();
-    await bob.quit();
     await server.stop();
+    const bob = await server.person("bob");
+    const other = newDevice(await server.authority.issueServer("localhost"));
+    let given = (await newKeyPackage(bob.device)).publicPackage;
     server.wrapStore = (store) => ({
       ...store,
       keyPackages: overriding(store.keyPackages, {
-        take: (_, nowMs) => store.keyPackages.take(bob.person.certificate.fingerprint, nowMs),
+        canTake: async () => true,
+        take: async () => ({ package: given, lastResort: false }),
       }),
     });
     await server.start();
+    const alice = new Party(server, await server.person("alice"));
+    parties.push(alice);
     const client = await alice.register();
-    await expect(client.openDirect("localhost")).rejects.toMatchObject({ code: "CERTIFICATE_REFUSED" });
+    const refusal = () =>
+      client.openDirect("localhost").then(
+        () => "opened",
+        ({ code, message }) => `${code}: ${message}`,
+      );
+    expect(await refusal()).toContain("CERTIFICATE_REFUSED: what the server gave for localhost is refused");
+    given = (await newKeyPackage(other)).publicPackage;
+    expect(await refusal()).toBe(
+      "CERTIFICATE_REFUSED: the operator's certificate is not the one that the server has shown",
+    );
+  });
+
+  test("an operator under another certificate than the handshake's is none, until the next connection", async () => {
+    server = await TestServer.create();
+    const operator = new OperatorParty(server);
+    const alice = new Party(server, await server.person("alice"));
+    parties.push(operator, alice);
+    const client = await alice.open();
+    await client.connect();
+    const { pkcs8 } = server.identity;
+    const renewed = await server.authority.issueServer(["localhost", "127.0.0.1"], { pkcs8 });
+    await server.running.replaceIdentity(renewed);
+    await operator.attach(renewed);
+    const { email, username, password } = alice.person;
+    await client.register({ email, username, password });
+    expect(client.operator).toBeUndefined();
+    await alice.quit();
+    expect((await alice.login()).operator?.fingerprint).toBe(renewed.certificate.fingerprint);
+  });
+
+  test("an operator whose certificate is revoked is put out, and refused by everybody", async () => {
+    server = await TestServer.create();
+    const operator = new OperatorParty(server);
+    const alice = new Party(server, await server.person("alice"));
+    parties.push(operator, alice);
+    await operator.attach();
+    const client = await alice.register();
+    server.running.replaceCrl(server.authority.crl([{ certificate: server.identity.certificate }]).der);
+    const { code } = (await operator.until(({ event }) => event === "closed")) as { code: string };
+    expect(["CERTIFICATE_REFUSED", "SERVER_CERTIFICATE"]).toContain(code);
+    await alice.until(() => alice.of("closed").some((event) => event.code === "SERVER_CERTIFICATE"));
+    await expect(client.openDirect("localhost")).rejects.toMatchObject({ code: "NOT_CONNECTED" });
+    expect(operator.client?.conversations()).toEqual([]);
   });
 
   test("no operator is offered or handed out where the server is told so", async () => {
