@@ -12,8 +12,8 @@ export interface ChatTarget {
   /** Whom lines go to. */
   readonly peer: { readonly name: string; readonly conversation: Hex } | undefined;
   open(name: string): Promise<void>;
-  /** Sends a text to this person, whoever lines go to. What hinders is told. */
-  say(name: string, text: string): Promise<void>;
+  /** Sends a text to this person, whoever lines go to. @returns whether it is on its way; what hinders is told */
+  say(name: string, text: string): Promise<boolean>;
 }
 
 export interface ChatCommand {

@@ -113,12 +113,14 @@ export class ChatSession implements ChatTarget {
     }
   }
 
-  async say(name: string, text: string): Promise<void> {
+  async say(name: string, text: string): Promise<boolean> {
     try {
       this.#send(text, { name, conversation: await this.client.openDirect(name) });
+      return true;
     } catch (error) {
       this.#allSent = false;
       this.#report(error);
+      return false;
     }
   }
 

@@ -39,13 +39,17 @@ function marksOf({ client, peer }: ChatSession): readonly MemberMark[] {
   return [...marks.values()];
 }
 
-/** The conversation may be about to be read from the vault again: then nothing is known for a moment. */
 function membersOf(
   client: MemberClient,
   conversation: Parameters<MemberClient["members"]>[0],
 ): ReturnType<MemberClient["members"]> {
+  return known(() => client.members(conversation));
+}
+
+/** A conversation may be about to be read from the vault again, or the client to give way to another: then nothing is known for a moment. */
+function known<T>(read: () => readonly T[]): readonly T[] {
   try {
-    return client.members(conversation);
+    return read();
   } catch (error) {
     if (error instanceof ClientError) return [];
     throw error;
@@ -60,7 +64,7 @@ function commandWords({ commands }: ChatSession): Vocabulary["commands"] {
 }
 
 function namesOf({ client, takesAddresses }: ChatSession): string[] {
-  const conversations = client.conversations();
+  const conversations = known(() => client.conversations());
   const people = conversations.flatMap(({ conversation }) =>
     membersOf(client, conversation).map(({ username }) => username),
   );

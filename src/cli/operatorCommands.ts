@@ -43,14 +43,11 @@ function list({ client, view }: ChatTarget, online: readonly OnlineMember[]): vo
 
 async function broadcast(session: ChatTarget, online: readonly OnlineMember[], text: string): Promise<void> {
   if (text.trim() === "") throw new ClientError("TEXT_REFUSED", "it is used as /broadcast TEXT");
-  const names = online.map(({ username }) => username).sort();
-  for (const name of names) await session.say(name, text);
-  session.view.answer(
-    [
-      names.length === 0
-        ? "  Nobody is logged in."
-        : `  Said to: ${names.map((name) => visible(name)).join(", ")}`,
-    ],
-    { event: "broadcast", to: names },
-  );
+  if (online.length === 0) throw new ClientError("NO_SUCH_PERSON", "nobody is logged in");
+  const names: string[] = [];
+  for (const { username } of online) if (await session.say(username, text)) names.push(username);
+  session.view.answer([`  Said to: ${names.map((name) => visible(name)).join(", ")}`], {
+    event: "broadcast",
+    to: names,
+  });
 }

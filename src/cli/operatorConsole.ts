@@ -1,6 +1,7 @@
 import { equalBytes } from "../base/bytes.ts";
 import { visible } from "../base/visible.ts";
 import { type OperatorClient, openOperatorClient } from "../client/client.ts";
+import { ClientError } from "../client/clientError.ts";
 import type { ClientEvent } from "../client/clientEvents.ts";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import { systemRandom } from "../crypto/systemRandom.ts";
@@ -148,12 +149,16 @@ export class OperatorConsole {
       );
       return;
     }
-    this.#identity = next;
-    await this.#session.exchange(async () => {
-      const client = await this.#client(server, next);
-      await client.attach();
-      return client;
-    });
+    try {
+      await this.#session.exchange(async () => {
+        const client = await this.#client(server, next);
+        await client.attach();
+        return client;
+      });
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      log("ERROR", `The operator could not go on under the new certificate: ${visible(error.message)}`);
+    }
   }
 
   async #client(server: RunningServer, identity: Identity): Promise<OperatorClient> {
@@ -168,15 +173,15 @@ export class OperatorConsole {
       random: systemRandom,
       now: Date.now,
       attach: () => server.attachOperator(),
-      onEvent: (event) => this.#note(event, identity),
+      onEvent: (event) => this.#note(event),
     });
     this.#identity = identity;
     return client;
   }
 
-  #note(event: ClientEvent, identity: Identity): void {
-    // A client that gives way to one under a renewed certificate ends nothing.
-    if (event.event === "closed" && this.#identity !== identity) return;
+  #note(event: ClientEvent): void {
+    // Own doing: at the end, or when a client gives way to one under a renewed certificate.
+    if (event.event === "closed" && event.code === "QUIT") return;
     if (this.#session === undefined) this.#front.view.event(event);
     else this.#session.note(event);
   }

@@ -91,7 +91,7 @@ describe("the operator at a terminal", () => {
       await operator.waitFor("alice <alice@example.org> since "),
     );
     operator.type("/broadcast closing in  five minutes");
-    await operator.waitFor("Said to: alice, bob");
+    await operator.waitFor("Said to: ");
     for (const client of [alice, bob])
       await client.waitForEvent("the broadcast", isMessage("closing in  five minutes"));
 
@@ -163,7 +163,7 @@ describe("the operator at a terminal", () => {
 describe("the operator at a pipe", () => {
   let world: World;
   beforeAll(async () => {
-    world = await World.create(["alice", "bob", "carol", "dan", "erin", "frank"]);
+    world = await World.create(["alice", "bob", "carol", "dan"]);
   });
   afterAll(() => world?.dispose());
 
@@ -227,45 +227,6 @@ describe("the operator at a pipe", () => {
     expect(await server.exited).toBe(0);
   });
 
-  test("goes on under the old certificate when the new one has another key, and says what to do", async () => {
-    const { server, port } = await startPiped(world, ["--vault", "old.db"]);
-    const erin = await world.join("erin", port);
-    await world.succeed("org", ["issue", "--renew", "certs/server_cert.pem", "--new-key"]);
-    for (const file of ["server_cert.pem", "server_key.pem"])
-      copyFileSync(world.path("org/certs", file), world.path("server/certs", file));
-    server.hangUp();
-    await server.waitFor("the warning", (line) =>
-      line.includes("[WARNING] The operator goes on under the earlier certificate") ? line : undefined,
-    );
-    erin.type("which key is this?");
-    await server.waitForEvent("the message", isMessage("which key is this?"));
-    server.type("@erin still the old one");
-    await erin.waitForEvent("the answer", isMessage("still the old one"));
-    server.type("/to erin");
-    server.type("/receipt");
-    await server.waitForEvent("the operator's receipt", ({ event }) => event === "receipt");
-    const { folder } = await quit(erin);
-    expect((await verdictOf(world, world.path("erin", folder))).verdict).toBe("valid");
-    // To others there is none under the new certificate.
-    const late = await world.chat("dan", port, ["--json", "--register"]);
-    expect(late.stdout).not.toContain('"event":"operator"');
-    server.type("quit");
-    expect(await server.exited).toBe(0);
-
-    const wrongKey = await world.run("server", ["serve", "--port", "0", "--operator", "--vault", "old.db"]);
-    expect([wrongKey.exitCode, wrongKey.stderr]).toEqual([2, expect.stringContaining("VAULT_WRONG_KEY")]);
-    const again = await startPiped(world, ["--vault", "new.db"]);
-    const resumed = await world.join("erin", again.port, { register: false });
-    await resumed.waitForEvent("the operator's conversation", isOperator);
-    resumed.type("and this?");
-    await again.server.waitForEvent("the message", isMessage("and this?"));
-    const { folder: newer } = await quit(resumed);
-    expect(newer).toBe(folder);
-    expect((await verdictOf(world, world.path("erin", newer))).verdict).toBe("valid");
-    again.server.stop();
-    await again.server.exited;
-  });
-
   test("a second server is told that the vault is in use; at a terminal it goes on without", async () => {
     const { server } = await startPiped(world);
     const second = await world.run("server", ["serve", "--port", "0", "--operator", "--db", "second.db"]);
@@ -284,7 +245,7 @@ describe("the operator at a pipe", () => {
 
   test("is offered to nobody with --no-operator", async () => {
     const { server, port } = await world.startServer(["--no-operator"]);
-    const done = await world.chat("frank", port, ["--json", "--register"], { input: "hello?\n" });
+    const done = await world.chat("dan", port, ["--json", "--register"], { input: "hello?\n" });
     expect(done.exitCode).toBe(1);
     expect(done.stdout).not.toContain('"event":"operator"');
     expect(done.stdout).toContain('"NO_RECIPIENT"');
@@ -301,6 +262,53 @@ describe("the operator at a pipe", () => {
     expect(done.stdout).toContain(">>> [To localhost] seqno=2: good day");
     server.stop();
     await server.exited;
+  });
+});
+
+describe("the operator of a server that gets another key", () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await World.create();
+  });
+  afterAll(() => world?.dispose());
+
+  test("goes on under the old certificate and says what to do", async () => {
+    const { server, port } = await startPiped(world, ["--vault", "old.db"]);
+    const alice = await world.join("alice", port);
+    await world.succeed("org", ["issue", "--renew", "certs/server_cert.pem", "--new-key"]);
+    for (const file of ["server_cert.pem", "server_key.pem"])
+      copyFileSync(world.path("org/certs", file), world.path("server/certs", file));
+    server.hangUp();
+    await server.waitFor("the warning", (line) =>
+      line.includes("[WARNING] The operator goes on under the earlier certificate") ? line : undefined,
+    );
+    alice.type("which key is this?");
+    await server.waitForEvent("the message", isMessage("which key is this?"));
+    server.type("@alice still the old one");
+    await alice.waitForEvent("the answer", isMessage("still the old one"));
+    server.type("/to alice");
+    server.type("/receipt");
+    await server.waitForEvent("the operator's receipt", ({ event }) => event === "receipt");
+    const { folder } = await quit(alice);
+    expect((await verdictOf(world, world.path("alice", folder))).verdict).toBe("valid");
+    // To others there is none under the new certificate.
+    const late = await world.chat("bob", port, ["--json", "--register"]);
+    expect(late.stdout).not.toContain('"event":"operator"');
+    server.type("quit");
+    expect(await server.exited).toBe(0);
+
+    const wrongKey = await world.run("server", ["serve", "--port", "0", "--operator", "--vault", "old.db"]);
+    expect([wrongKey.exitCode, wrongKey.stderr]).toEqual([2, expect.stringContaining("VAULT_WRONG_KEY")]);
+    const again = await startPiped(world, ["--vault", "new.db"]);
+    const resumed = await world.join("alice", again.port, { register: false });
+    await resumed.waitForEvent("the operator's conversation", isOperator);
+    resumed.type("and this?");
+    await again.server.waitForEvent("the message", isMessage("and this?"));
+    const { folder: newer } = await quit(resumed);
+    expect(newer).toBe(folder);
+    expect((await verdictOf(world, world.path("alice", newer))).verdict).toBe("valid");
+    again.server.stop();
+    await again.server.exited;
   });
 });
 
