@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { ChildProcess } from "../../src/cli/childProcess.ts";
 import { parsePem } from "../../src/pki/pem.ts";
 import { hasPostgres, PostgresServer } from "../store/postgresServer.ts";
-import { isMessage, type JsonEvent, patienceMs, quit, World } from "./world.ts";
+import { TerminalProcess } from "./terminalProcess.ts";
+import { executable, isMessage, type JsonEvent, patienceMs, quit, World } from "./world.ts";
 
 setDefaultTimeout(patienceMs);
 
@@ -142,6 +143,25 @@ describe("the operator at a terminal", () => {
       const done = await world.run("org", ["verify", folders.alice ?? "", other ?? "", "--json"]);
       expect([done.exitCode, JSON.parse(done.stdout).verdict]).toEqual([0, "valid"]);
     }
+  });
+
+  test("a server in the background of a terminal leaves the terminal alone", async () => {
+    const command = `${executable} serve --host 127.0.0.1 --port 0 --db background.db`;
+    const shell = new TerminalProcess(["bash", "-c", `set -m; ${command} & echo "pid $!."; wait`], {
+      folder: world.path("server"),
+      env: { PATH: process.env.PATH ?? "" },
+    });
+    await shell.waitFor(".");
+    const pid = Number(/pid (\d+)\./.exec(shell.shown)?.[1]);
+    try {
+      await shell.waitFor("Server running on ");
+    } finally {
+      process.kill(pid, "SIGTERM");
+    }
+    // Stopped for reading the terminal, it would not get that far.
+    await shell.waitFor("Server stopped");
+    await shell.exited;
+    expect(shell.shown).not.toContain("Operator");
   });
 
   test("says who is left out when a line names nobody", async () => {
