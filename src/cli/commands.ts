@@ -1,4 +1,5 @@
 import type { CommandSpec, Flag } from "./commandLine.ts";
+import { operatorFlags } from "./operatorFlags.ts";
 
 /** Flags that every command takes. */
 export const globalFlags: readonly Flag[] = [
@@ -162,27 +163,7 @@ const serveFlags: readonly Flag[] = [
     description: "Serve /metrics (Prometheus), /healthz and /readyz there over HTTP (default: not at all)",
   },
   { name: "log-format", value: "format", description: "text (default) or json" },
-  {
-    name: "operator",
-    description:
-      "Talk to members under the server's certificate (default on a terminal); lines come from standard input",
-  },
-  { name: "no-operator", description: "No operator, also on a terminal, and none is offered to members" },
-  {
-    name: "transcripts",
-    value: "folder",
-    description: "The operator's evidence folders (default: transcripts)",
-  },
-  {
-    name: "vault",
-    value: "file",
-    description: "The operator's vault (default: NAME_vault.db beside the server's key)",
-  },
-  { name: "no-history", description: "The operator keeps neither words nor openings" },
-  {
-    name: "json",
-    description: "The operator's events on standard output, one a line; the log on standard error",
-  },
+  ...operatorFlags,
   { name: "out", value: "folder", description: "serve export: the new folder to write" },
   { name: "passphrase-file", value: "file", description: "Passphrase of the key" },
 ];
@@ -193,11 +174,7 @@ const connectFlags: readonly Flag[] = [
   { name: "key", value: "file", description: "Own private key" },
   { name: "ca", value: "file", description: "CA certificate (default: certs/ca_cert.pem)" },
   { name: "crl", value: "file", description: "Certificate revocation list" },
-  {
-    name: "to",
-    value: "user",
-    description: "Whom to talk to (default: the server's operator, if there is one)",
-  },
+  { name: "to", value: "user", description: "Whom to talk to (default: the server's operator)" },
   { name: "register", description: "Create an account" },
   { name: "login", description: "Log in (default without a terminal)" },
   { name: "email", value: "address", description: "Default: the address in the certificate" },
@@ -286,7 +263,6 @@ export const commands: readonly CommandSpec[] = [
     examples: [
       "serve",
       "serve --port 5000 --db /var/lib/securechat/securechat.db --no-operator",
-      "serve export",
       "serve export 1f0c2a9b5d7e4c3f8a6b1d2e3f405162 --out evidence",
     ],
     load: async () => (await import("./serve.ts")).serve,

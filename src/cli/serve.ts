@@ -82,8 +82,9 @@ export async function serve(args: Arguments): Promise<number> {
     operations.watch(server);
     try {
       if (wish !== "none") {
+        const onInterrupt = () => stop("Ctrl-C");
         const { keyFile } = credential;
-        operator = new OperatorConsole({ args, anchors, crlFile, keyFile, onInterrupt: () => stop("Ctrl-C") });
+        operator = new OperatorConsole({ args, anchors, crlFile, keyFile, onInterrupt });
         if (await operator.open(server, { chain, key }, { log, isRequired: wish === "required" }))
           void operator.run().then(() => stop("quit"), fail);
       }
