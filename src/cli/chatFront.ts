@@ -16,6 +16,8 @@ export interface ChatFront {
   /** The login is over, and what waited on the server has come. */
   caughtUp(): void;
   readonly input: ChatInput;
+  /** Whether there is no terminal any more. */
+  isGone(): boolean;
   close(): void;
 }
 
@@ -52,6 +54,7 @@ function streamFront(
     notice: (line) => notices.write(`${line}\n`),
     open: () => {},
     caughtUp: () => {},
+    isGone: () => false,
     close: () => input.close(),
   };
 }
@@ -70,6 +73,7 @@ function displayFront({ raw, prompt, keepsNoHistory, onInterrupt }: FrontOptions
     notice: (line) => chat.answer([line]),
     open: (session) => chat.open(sourceOf(session, { raw })),
     caughtUp: () => chat.caughtUp(),
+    isGone: () => chat.isGone,
     close: () => chat.close(),
   };
 }

@@ -1,6 +1,8 @@
 import type { CommandSpec, Flag } from "./commandLine.ts";
 import { operatorFlags } from "./operatorFlags.ts";
 
+// Beyond 300 lines: one table, of every command with its flags.
+
 /** Flags that every command takes. */
 export const globalFlags: readonly Flag[] = [
   {

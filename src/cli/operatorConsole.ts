@@ -76,9 +76,9 @@ export class OperatorConsole {
     });
   }
 
-  /** Shows a line of the server's log. */
+  /** Shows a line of the server's log, as long as there is somewhere to show it. */
   notice(line: string): void {
-    this.#front.notice(line);
+    if (!this.#front.isGone()) this.#front.notice(line);
   }
 
   /**
@@ -115,10 +115,13 @@ export class OperatorConsole {
     }
   }
 
-  /** Resolves when the operator has ended the server; the receipts are made by then. A pipe's end ends nothing. */
+  /**
+   * Resolves when the operator has ended the server; the receipts are made by then. The end of a pipe ends nothing, and
+   * when the terminal goes away, the operator goes and the server stays.
+   */
   async run(): Promise<void> {
     const { input } = this.#front;
-    await this.#session?.run(this.#isTyped ? input : withoutEnd(input));
+    await this.#session?.run({ lines: this.#lines(input.lines), close: () => input.close() });
   }
 
   /** The server, whose operator goes on with every certificate that the server goes on with. */
@@ -137,6 +140,13 @@ export class OperatorConsole {
     this.#front.close();
     keyboard.release();
     this.#session?.client.close();
+  }
+
+  async *#lines(lines: ChatInput["lines"]): AsyncGenerator<InputLine> {
+    yield* lines;
+    if (this.#isTyped && !this.#front.isGone()) return;
+    if (this.#isTyped) this.close();
+    await new Promise<never>(() => {});
   }
 
   async #renew(server: RunningServer, next: Identity, log: ServerLog): Promise<void> {
@@ -189,13 +199,4 @@ export class OperatorConsole {
 
 function isSame(a: Identity, b: Identity): boolean {
   return equalBytes(a.chain[0] ?? new Uint8Array(0), b.chain[0] ?? new Uint8Array(0));
-}
-
-/** The server doesn't end with what was written for its operator. */
-function withoutEnd(input: ChatInput): ChatInput {
-  async function* lines(): AsyncGenerator<InputLine> {
-    yield* input.lines;
-    await new Promise<never>(() => {});
-  }
-  return { lines: lines(), close: () => input.close() };
 }

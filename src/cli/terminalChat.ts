@@ -68,6 +68,7 @@ export class TerminalChat implements ChatInput, ChatView {
   /** Lines that were entered and not taken. */
   readonly #entered: string[] = [];
   #hasInput = true;
+  #isGone = false;
   #onEntered: () => void = () => {};
 
   constructor(options: TerminalChatOptions) {
@@ -91,7 +92,10 @@ export class TerminalChat implements ChatInput, ChatView {
         this.#draw();
         return [];
       },
-      end: () => this.#endInput(),
+      end: () => {
+        this.#isGone = true;
+        this.#endInput();
+      },
       resized: () => this.#draw(),
       resumed: () => {
         this.#screen.forget();
@@ -114,6 +118,11 @@ export class TerminalChat implements ChatInput, ChatView {
     this.#print([]);
     this.#options.device.close();
     this.#endInput();
+  }
+
+  /** Whether the input has ended because the terminal has: nobody has asked for it. */
+  get isGone(): boolean {
+    return this.#isGone;
   }
 
   event(event: ClientEvent): void {

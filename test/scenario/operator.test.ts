@@ -64,7 +64,7 @@ describe("the operator at a terminal", () => {
   const folders: Record<string, string> = {};
   let exported: string;
   beforeAll(async () => {
-    world = await World.create();
+    world = await World.create(["alice", "bob", "carol"]);
     const operator = startOnTerminal(world);
     const from = await operator.waitFor("Server running on ");
     await operator.waitFor(prompt);
@@ -162,6 +162,31 @@ describe("the operator at a terminal", () => {
     await shell.waitFor("Server stopped");
     await shell.exited;
     expect(shell.shown).not.toContain("Operator");
+  });
+
+  test("a server whose terminal goes away goes on without its operator", async () => {
+    const operator = startOnTerminal(world, ["--db", "gone.db"]);
+    await operator.waitFor(prompt);
+    const port = Number(/Server running on \S+:(\d+)/.exec(operator.shown)?.[1]);
+    const carol = await world.join("carol", port);
+    operator.hangUp();
+    // The vault is let go of, and the server still serves.
+    for (;;) {
+      const other = await world.run(
+        "server",
+        ["serve", "--port", "0", "--operator", "--json", "--db", "x.db"],
+        {
+          input: "quit\n",
+        },
+      );
+      if (other.exitCode === 0) break;
+      expect(other.stderr).toContain("the vault is in use");
+    }
+    carol.type("still there?");
+    await carol.waitForEvent("that it was accepted", ({ event }) => event === "sent");
+    expect((await quit(carol)).exitCode).toBe(0);
+    operator.stop();
+    expect(await operator.ended).toBe(0);
   });
 
   test("says who is left out when a line names nobody", async () => {
