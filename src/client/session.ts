@@ -99,9 +99,10 @@ export class Session {
     return connection;
   }
 
-  /** The server's operator, if the newest login has offered one who is under the certificate of that connection. */
+  /** The server's operator, if the newest login has offered one who is under the certificate of that connection. Without a
+   *  connection its conversation can be opened as any other that there is. */
   get operator(): OfferedOperator | undefined {
-    return this.connection === undefined ? undefined : this.#operator;
+    return this.#operator;
   }
 
   /** @throws {ClientError} as `Route.open` */

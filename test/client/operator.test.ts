@@ -130,6 +130,20 @@ describe("the server's operator", () => {
     ]);
   });
 
+  test("is found again without a connection, as anybody is whom one has talked to", async () => {
+    const conversation = only(alice);
+    const lost = new Party(server, await server.person("dora"));
+    const policy = { delayMs: () => 3_600_000, endingPatienceMs: 0 };
+    const client = await lost.register({ reconnect: policy });
+    const own = await client.openDirect("localhost");
+    lost.link.cut();
+    await lost.until(() => lost.of("connection").length > 0);
+    expect(await client.openDirect("localhost")).toBe(own);
+    expect(own).not.toBe(conversation);
+    client.close();
+    await lost.dispose();
+  });
+
   test("has its signature in a receipt once, beside the member's", async () => {
     const conversation = only(alice);
     const mine = await alice.client.receipt(conversation);
