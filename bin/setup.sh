@@ -1,6 +1,7 @@
 #!/bin/sh
 # Finds the pinned Bun (or fetches it with npm), installs the locked packages, then runs a task.
-# Needs npm or Bun and nothing else: `sh bin/setup.sh [build|demo|check|bench|format] [arguments]`.
+# Needs npm or Bun and nothing else:
+# `sh bin/setup.sh [build|demo|check|test-security|test-crypto|test-interactive|bench|format] [arguments]`.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -49,6 +50,13 @@ case "$task" in
     exec dist/securechat demo "$@"
     ;;
   check) exec "$bun" bin/check.ts "$@" ;;
+  test-security)
+    exec "$bun" test test/security test/server/damagedStore.test.ts test/store/damagedRows.test.ts "$@"
+    ;;
+  test-crypto) exec "$bun" test test/crypto test/vectors test/base test/channel/keySchedule.test.ts test/pki "$@" ;;
+  test-interactive)
+    exec "$bun" test test/scenario/walkThrough.test.ts test/scenario/terminal.test.ts test/cli/terminal "$@"
+    ;;
   bench) exec "$bun" bin/bench.ts "$@" ;;
   format) exec "$bun" node_modules/.bin/biome check --write . ;;
   *)

@@ -14,6 +14,10 @@ export interface ChatTarget {
   open(name: string): Promise<void>;
   /** Sends a text to this person, whoever lines go to. @returns whether it is on its way; what hinders is told */
   say(name: string, text: string): Promise<boolean>;
+  /** As `open`, in the place of a conversation that can't go on. */
+  openFresh(name: string | undefined): Promise<void>;
+  /** Sends what was not sent before this conversation. */
+  resend(): void;
 }
 
 export interface ChatCommand {
@@ -39,6 +43,19 @@ export const chatCommands: readonly ChatCommand[] = [
     usage: "/leave",
     help: "leave this conversation; with one person, it ends for both",
     run: leave,
+  },
+  {
+    name: "fresh",
+    usage: "/fresh [NAME]",
+    help: "begin anew with this person where the server has spoilt or lost your conversation",
+    takesNames: true,
+    run: beginFresh,
+  },
+  {
+    name: "unsent",
+    usage: "/unsent [send]",
+    help: "what was not sent before you began anew; with send, send it here",
+    run: showUnsent,
   },
   { name: "members", usage: "/members", help: "who is in this conversation", run: showMembers },
   { name: "who", usage: "/who", help: "who you are and where you are connected", run: showSelf },
@@ -97,12 +114,16 @@ function showHelp(session: ChatTarget): void {
 function showMembers(session: ChatTarget): void {
   const members = session.client.members(current(session));
   session.view.answer(
-    members.flatMap(({ username, email, fingerprint, signedSize }) => [
+    members.flatMap(({ username, email, fingerprint, signedSize, deliveredSize }) => [
       `  ${visible(username)} <${visible(email)}> sha256:${fingerprint}`,
-      `    has signed for ${signedSize} entries`,
+      `    has signed for ${signedSize} entries${deliveredText(deliveredSize)}`,
     ]),
     { event: "members", members },
   );
+}
+
+function deliveredText(size: number | undefined): string {
+  return size === undefined ? "" : `, says to have received ${size}`;
 }
 
 function showSelf({ client, view }: ChatTarget): void {
@@ -112,7 +133,8 @@ function showSelf({ client, view }: ChatTarget): void {
     [
       `  ${visible(username)} <${visible(email)}>`,
       ...conversations.map(
-        ({ name, size, folder }) => `  ${visible(name)}: ${size} entries in ${visible(folder)}`,
+        ({ name, size, folder, replaced }) =>
+          `  ${visible(name)}: ${size} entries in ${visible(folder)}${replaced ? " (replaced)" : ""}`,
       ),
     ],
     { event: "who", username, email, conversations },
@@ -150,6 +172,35 @@ async function leave(session: ChatTarget): Promise<void> {
     conversation,
     index,
   });
+}
+
+async function beginFresh(session: ChatTarget, [name]: readonly string[]): Promise<void> {
+  await session.openFresh(name);
+  const conversation = current(session);
+  const unsent = session.client.unsent(conversation);
+  session.view.answer(
+    ["  This is a new conversation. What was signed before stays evidence.", ...unsentLines(unsent)],
+    { event: "fresh", conversation, to: session.peer?.name, unsent },
+  );
+}
+
+function showUnsent(session: ChatTarget, [action]: readonly string[]): void {
+  const conversation = current(session);
+  if (action !== undefined && action !== "send")
+    throw new ClientError("BAD_RANGE", "it is used as /unsent or /unsent send");
+  if (action === "send") {
+    session.resend();
+    return;
+  }
+  const unsent = session.client.unsent(conversation);
+  const lines = unsent.length === 0 ? ["  Everything was sent."] : unsentLines(unsent);
+  session.view.answer(lines, { event: "unsent", conversation, unsent });
+}
+
+function unsentLines(unsent: readonly string[]): readonly string[] {
+  if (unsent.length === 0) return [];
+  const heading = "  Not sent before, or not known to have been (/unsent send sends it here):";
+  return [heading, ...unsent.map((text) => `    ${visible(text)}`)];
 }
 
 async function makeReceipt(session: ChatTarget): Promise<void> {

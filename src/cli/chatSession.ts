@@ -87,7 +87,9 @@ export class ChatSession implements ChatTarget {
     if (event.event === "message") {
       this.#messages += 1;
       this.#onMessage();
-    } else if (event.event === "connection" && event.state === "back")
+    } else if (event.event === "replaced" && event.conversation === this.#peer?.conversation)
+      this.#peer = { ...this.#peer, conversation: event.successor };
+    else if (event.event === "connection" && event.state === "back")
       this.#offline = Promise.withResolvers<void>();
     else if (event.event === "connection") this.#offline.resolve();
     else if (event.event === "closed" && event.code !== "QUIT") {
@@ -136,6 +138,25 @@ export class ChatSession implements ChatTarget {
     const exchanging = this.#exchanging.then(exchange);
     this.#exchanging = exchanging.catch(() => undefined);
     return exchanging;
+  }
+
+  /** Opens a new conversation in the place of one that can't go on: with this person, or with whom lines go to. */
+  async openFresh(name: string | undefined): Promise<void> {
+    const wanted = name ?? this.#peer?.name;
+    if (wanted === undefined)
+      throw new ClientError("NO_SUCH_CONVERSATION", "no conversation is open: it is used as /fresh NAME");
+    if (wanted !== this.#peer?.name) await this.open(wanted);
+    const { conversation } = this.#peer ?? {};
+    if (conversation === undefined) return;
+    this.#peer = { name: wanted, conversation: await this.client.fresh(conversation) };
+  }
+
+  resend(): void {
+    if (this.#peer === undefined) return;
+    const { name: to, conversation } = this.#peer;
+    const texts = this.client.unsent(conversation);
+    for (const [i, sent] of this.client.resend(conversation).entries())
+      this.#track(sent, { to, text: texts[i] ?? "" });
   }
 
   async run(input: ChatInput): Promise<ChatOutcome> {
@@ -206,15 +227,18 @@ export class ChatSession implements ChatTarget {
 
   #send(text: string, { name: to, conversation }: { name: string; conversation: Hex }): void {
     // Lines don't wait for one another: the client keeps their order.
-    const sending: Promise<void> = this.client
-      .send(conversation, text)
+    this.#track(this.client.send(conversation, text), { to, text });
+  }
+
+  #track(sent: Promise<unknown>, line: Pick<UnsentLine, "to" | "text">): void {
+    const sending: Promise<void> = sent
       .then(() => {})
       .catch((error: unknown) => {
         this.#allSent = false;
         this.#report(error);
       })
       .finally(() => this.#pending.delete(sending));
-    this.#pending.set(sending, { to, text, typedAtMs: performance.now() });
+    this.#pending.set(sending, { ...line, typedAtMs: performance.now() });
   }
 
   async #obey(line: string): Promise<void> {
@@ -229,7 +253,7 @@ export class ChatSession implements ChatTarget {
 
   #report(error: unknown): void {
     if (!(error instanceof ClientError)) throw error;
-    this.#complain(error.code, error.message);
+    this.#complain(error.refusal ?? error.code, error.message);
   }
 
   #complain(code: string, message: string): void {

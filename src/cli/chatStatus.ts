@@ -22,21 +22,26 @@ export function sourceOf(session: ChatSession, options: { raw: boolean }): ChatS
   };
 }
 
-/** One mark for each other person: what one of their devices has signed for, they have. */
+/** One mark for each other person: what one of their devices has received or signed for, they have. */
 function marksOf({ client, peer }: ChatSession): readonly MemberMark[] {
   if (peer === undefined) return [];
   const marks = new Map<string, MemberMark>();
-  for (const { username: name, left, signedSize, statementSize } of membersOf(client, peer.conversation)) {
+  for (const member of membersOf(client, peer.conversation)) {
+    const { username: name, left, deliveredSize, signedSize, statementSize } = member;
     if (left || name === client.username) continue;
     const other = marks.get(name);
     marks.set(name, {
       name,
-      deliveredSize: undefined,
+      deliveredSize: highest(deliveredSize, other?.deliveredSize),
       signedSize: Math.max(signedSize, other?.signedSize ?? 0),
       statementSize: Math.min(statementSize, other?.statementSize ?? statementSize),
     });
   }
   return [...marks.values()];
+}
+
+function highest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.max(a, b);
 }
 
 function membersOf(

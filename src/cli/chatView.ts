@@ -1,6 +1,8 @@
 import { jsonLine } from "../base/jsonLine.ts";
 import { visible } from "../base/visible.ts";
 import type { ClientEvent } from "../client/clientEvents.ts";
+import { withCode } from "./errorText.ts";
+import { linesOfReplacement, linesOfStop } from "./stoppedText.ts";
 
 /** Where a chat's events and the answers to its commands go. */
 export interface ChatView {
@@ -79,7 +81,16 @@ function linesFor(event: ClientEvent): readonly Line[] {
     case "warning":
       return [["err", `! ${visible(event.message)}`]];
     case "error":
-      return [["err", `✗ ${visible(event.message)} (${event.code})`]];
+      return [
+        ["err", `✗ ${withCode(visible(event.message), event.code)}`],
+        ...linesOfStop(event).map((line): Line => ["err", visible(line)]),
+      ];
+    case "delivered":
+      return [];
+    case "replaced": {
+      const [first, ...others] = linesOfReplacement(event);
+      return [["err", `! ${visible(first)}`], ...others.map((line): Line => ["err", visible(line)])];
+    }
     case "connection":
       return linesOfConnection(event);
     case "closed":

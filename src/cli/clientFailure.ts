@@ -1,5 +1,6 @@
 import { ClientError } from "../client/clientError.ts";
 import { CliError, type ExitCode, exitCodes } from "./cliError.ts";
+import { withCode } from "./errorText.ts";
 
 /** By the code of a `ClientError`; every other is a refusal. */
 export const exitCodeOf: Readonly<Record<string, ExitCode>> = {
@@ -22,8 +23,7 @@ export async function attempt<T>(action: () => Promise<T>): Promise<T> {
     return await action();
   } catch (error) {
     if (!(error instanceof ClientError)) throw error;
-    // A refusal's message ends in the server's code already.
-    const message = error.refusal === undefined ? `${error.message} (${error.code})` : error.message;
+    const message = withCode(error.message, error.refusal ?? error.code);
     throw new CliError(exitCodeOf[error.code] ?? exitCodes.refused, message, { cause: error });
   }
 }

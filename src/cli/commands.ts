@@ -184,6 +184,10 @@ const connectFlags: readonly Flag[] = [
   { name: "transcripts", value: "folder", description: "Evidence folders (default: transcripts)" },
   { name: "vault", value: "file", description: "Default: NAME_vault.db beside the key" },
   { name: "no-history", description: "Keep neither words nor openings" },
+  {
+    name: "acknowledge",
+    description: "Sign for what arrives all the time, not only on posting, /receipt and quit",
+  },
   { name: "json", description: "One event a line on standard output" },
   { name: "raw", description: "Every input line is text, none is a command" },
   { name: "wait-for", value: "n", description: "Stay until n messages of others came" },

@@ -15,6 +15,9 @@ import { checkExpiry } from "./expiry.ts";
 import { readFile } from "./files.ts";
 import { endingSignals, keyboard } from "./terminalKeyboard.ts";
 
+/** With `--acknowledge`: long enough that a lively conversation is not doubled, short enough that nobody waits for it. */
+const acknowledgeEveryMs = 3_000;
+
 /** `securechat connect`: logs in or registers, then chats until the end of input. */
 export async function connect(args: Arguments): Promise<number> {
   const isTerminal = process.stdin.isTTY === true && !args.has("json");
@@ -52,6 +55,7 @@ export async function connect(args: Arguments): Promise<number> {
       vaultFile: args.text("vault") ?? vaultBeside(files.key),
       transcriptsFolder: args.text("transcripts") ?? "transcripts",
       history: !args.has("no-history"),
+      ...(args.has("acknowledge") ? { acknowledgeEveryMs } : {}),
       random: systemRandom,
       now: Date.now,
       reconnect: growingDelays(systemRandom),

@@ -1,5 +1,7 @@
 import type { ClientEvent } from "../client/clientEvents.ts";
 import { operatorText } from "./chatView.ts";
+import { withCode } from "./errorText.ts";
+import { linesOfReplacement, linesOfStop } from "./stoppedText.ts";
 import { furtherLine } from "./terminalLayout.ts";
 import { type Row, type Style, shownText, span, wrapRow } from "./terminalText.ts";
 
@@ -58,7 +60,17 @@ export function linesOfEvent(event: ClientEvent): readonly Row[] {
     case "warning":
       return [noticed("warning", shownText(event.message))];
     case "error":
-      return [noticed("bad", `${shownText(event.message)} (${shownText(event.code)})`)];
+      return [
+        noticed("bad", shownText(withCode(event.message, event.code))),
+        ...linesOfStop(event).map((line) => [span(shownText(line))]),
+      ];
+    case "delivered":
+      // The status line says so.
+      return [];
+    case "replaced": {
+      const [first, ...others] = linesOfReplacement(event);
+      return [noticed("warning", shownText(first)), ...others.map((line) => [span(shownText(line))])];
+    }
     case "connection":
       return linesOfConnection(event);
     case "closed":

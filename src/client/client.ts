@@ -134,10 +134,15 @@ class RunningClient implements Client, OperatorClient {
       connection: () => this.#session.require(),
       connectionIfOpen: () => this.#session.connection,
       isMending: () => this.#session.isMending,
+      inviteeNamed: (name) => {
+        const { operator } = this.#session;
+        return operator?.name === name ? { kind: "operator", ...operator } : { kind: "person", name };
+      },
     };
     this.#receipts = new Receipts(this.#context);
     this.#conversations = new Conversations(this.#context, {
       receipts: this.#receipts,
+      acknowledgeEveryMs: options.acknowledgeEveryMs,
       onKeyPackageUsed: () => this.#session.topUp(),
     });
     this.#timer = setInterval(() => {
@@ -171,11 +176,26 @@ class RunningClient implements Client, OperatorClient {
 
   async openDirect(name: string): Promise<Hex> {
     this.#requireOpen();
-    const { operator } = this;
-    if (operator?.name !== name) return this.#conversations.openDirect({ kind: "person", name });
-    const conversation = await this.#conversations.openDirect({ kind: "operator", ...operator });
-    this.#context.onEvent({ event: "operator", conversation, ...operator });
+    const invitee = this.#context.inviteeNamed(name);
+    const conversation = await this.#conversations.direct.open(invitee);
+    if (invitee.kind === "operator")
+      this.#context.onEvent({ event: "operator", conversation, name, fingerprint: invitee.fingerprint });
     return conversation;
+  }
+
+  async fresh(conversation: Hex): Promise<Hex> {
+    this.#requireOpen();
+    return this.#conversations.direct.fresh(conversation);
+  }
+
+  unsent(conversation: Hex): readonly string[] {
+    this.#requireOpen();
+    return this.#conversations.direct.unsent(this.#conversations.find(conversation));
+  }
+
+  resend(conversation: Hex): readonly Promise<Sent>[] {
+    this.#requireOpen();
+    return this.#conversations.direct.resend(this.#conversations.find(conversation));
   }
 
   async send(conversation: Hex, text: string): Promise<Sent> {
@@ -207,13 +227,24 @@ class RunningClient implements Client, OperatorClient {
     this.#requireOpen();
     return [...this.#conversations.records()].flatMap(
       ([conversation, { kind, name, size, folder, closed }]) =>
-        size === 0 ? [] : [{ conversation, kind, name, size, folder, closed }],
+        size === 0
+          ? []
+          : [
+              {
+                ...{ conversation, kind, name, size, folder, closed },
+                replaced: this.#conversations.isReplaced(conversation),
+              },
+            ],
     );
   }
 
   members(conversation: Hex): readonly Member[] {
     this.#requireOpen();
-    return membersOf(this.#conversations.find(conversation), this.#context.self.certificate.fingerprint);
+    const { deliveries } = this.#conversations;
+    return membersOf(this.#conversations.find(conversation), {
+      own: this.#context.self.certificate.fingerprint,
+      deliveries,
+    });
   }
 
   comparison(conversation: Hex, size?: number): Comparison {
@@ -234,7 +265,7 @@ class RunningClient implements Client, OperatorClient {
     if (this.#isClosed) return;
     await this.#session.hurry();
     const failures: unknown[] = [];
-    const receipts = [...this.#conversations.loaded].map(async (conversation) => {
+    const receipts = [...this.#conversations.awake].map(async (conversation) => {
       const { standing, state } = conversation;
       if (state === undefined || standing.isStopped) return;
       const { size, receipt_size, receipt_complete } = standing.record;

@@ -70,7 +70,33 @@ export type ClientEvent =
       readonly message: string;
       readonly conversation?: Hex;
     }
-  | { readonly event: "error"; readonly code: string; readonly message: string; readonly conversation?: Hex }
+  | {
+      readonly event: "error";
+      readonly code: string;
+      readonly message: string;
+      readonly conversation?: Hex;
+      /** What the server did keeps this conversation from going on. */
+      readonly stopped?: StoppedConversation;
+    }
+  /** How far another member says to have received: unsigned, and as the server tells it. */
+  | {
+      readonly event: "delivered";
+      readonly conversation: Hex;
+      readonly to: string;
+      readonly by: string;
+      readonly size: number;
+    }
+  /** From now on another conversation counts between the same two people. */
+  | {
+      readonly event: "replaced";
+      readonly conversation: Hex;
+      readonly successor: Hex;
+      readonly to: string;
+      /** Where the evidence of the earlier one stays. */
+      readonly folder: string;
+      /** Messages that were not sent there. */
+      readonly unsent: number;
+    }
   /** The connection was lost, and the client brings it back by itself. What is sent meanwhile waits in the outbox. */
   | { readonly event: "connection"; readonly state: "lost"; readonly code: string; readonly message: string }
   /** Another attempt follows in so many ms. `code` and `message`: why there is no connection. */
@@ -85,6 +111,14 @@ export type ClientEvent =
   | { readonly event: "connection"; readonly state: "back" }
   /** There is no connection, and none will come by itself. */
   | { readonly event: "closed"; readonly code: string; readonly message: string };
+
+export interface StoppedConversation {
+  readonly to: string;
+  /** The file with the signatures that contradict each other, or the folder with all that the server has signed. */
+  readonly evidence: string;
+  /** Messages that wait in it. */
+  readonly unsent: number;
+}
 
 export type WarningCode =
   | "NEW_CERTIFICATE"

@@ -20,6 +20,8 @@ export interface MemberOptions {
   readonly random: (length: number) => Uint8Array;
   readonly now: () => number;
   readonly timeouts?: ConnectionTimeouts;
+  /** Signs for what others have said by itself, at most once in so many ms. Without it when it posts, makes a receipt or quits. */
+  readonly acknowledgeEveryMs?: number;
   readonly onEvent: OnEvent;
 }
 

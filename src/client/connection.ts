@@ -12,6 +12,7 @@ import {
   type ServerMessage,
   serverMessageSchema,
 } from "../wire/sessionMessages.ts";
+import { WireError } from "../wire/wireError.ts";
 import { ClientError } from "./clientError.ts";
 import { asAlertError } from "./handshakeFailure.ts";
 
@@ -53,13 +54,15 @@ const answerTypes = {
   sign_receipt: "countersigned",
   fetch_receipt: "countersigned",
   fetch_operator_key_package: "operator_key_package",
+  delivered: "delivery_marks",
+  release_pair: "pair_released",
 } as const;
 
 type AnyRequest = Request | LoginRequest;
 type RequestType = AnyRequest["type"];
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
 export type AnswerTo<T extends RequestType> = Extract<ServerMessage, { type: (typeof answerTypes)[T] }>;
-export type Push = Extract<ServerMessage, { type: "pushed" | "receipt" | "crl" }>;
+export type Push = Exclude<ServerMessage, { id: number }>;
 
 /** A way to a server whose certificate was verified. */
 export interface ServerLink {
@@ -163,14 +166,14 @@ export class Connection {
     } catch (error) {
       const alert = error instanceof ChannelError ? error.alert : undefined;
       if (alert !== undefined) this.#end(asAlertError(alert));
-      else if (error instanceof ChannelError && error.code === "CLOSED")
+      else if (isFromNetwork(error))
         this.#end(new ClientError("CONNECTION_LOST", error.message, { cause: error }));
       else this.#misbehaved("sent what is no message of this protocol", error);
     }
   }
 
   #dispatch(message: ServerMessage): void {
-    if (message.type === "pushed" || message.type === "receipt" || message.type === "crl") {
+    if (!("id" in message)) {
       this.#onPush(message);
       return;
     }
@@ -218,6 +221,13 @@ export class Connection {
     for (const { reject } of pending) reject(reason);
     this.#onClose(reason);
   }
+}
+
+/** Whether somebody on the network can bring it about without the server's keys: then it must not be laid at the server's door. */
+function isFromNetwork(error: unknown): error is ChannelError | WireError {
+  if (error instanceof ChannelError)
+    return error.code === "CLOSED" || error.code === "BAD_RECORD" || error.code === "RECORD_OVERFLOW";
+  return error instanceof WireError && (error.code === "FRAME_TOO_LONG" || error.code === "FRAME_EMPTY");
 }
 
 /** The compiler can't see that `Omit<T, "id">` and an id make a T again. */

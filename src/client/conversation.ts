@@ -4,19 +4,20 @@ import { encodeAcknowledgeBody, encodeLeaveBody } from "../log/bodies.ts";
 import type { LogState } from "../log/logState.ts";
 import type { StoredEntry, WireCheckpoint } from "../wire/sessionMessages.ts";
 import { Announcements } from "./announcements.ts";
-import { ClientError } from "./clientError.ts";
+import type { ClientError } from "./clientError.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import {
   asConversationError,
   conversationClosed,
   conversationLeft,
-  conversationStopped,
+  conversationReplaced,
   isConnectionTrouble,
   notConnected,
 } from "./conversationErrors.ts";
 import { ConversationKeys } from "./conversationKeys.ts";
-import { departureOf, hasLeft } from "./departure.ts";
+import { hasLeft } from "./departure.ts";
 import { IdleWaiters } from "./idleWaiters.ts";
+import { Impediments } from "./impediments.ts";
 import { Inbox } from "./inbox.ts";
 import { Intake } from "./intake.ts";
 import type { Invitation } from "./inviteDirect.ts";
@@ -25,6 +26,7 @@ import { encodePlaintext } from "./plaintext.ts";
 import { isCommit, noComplaints, Poster } from "./poster.ts";
 import { Standing } from "./standing.ts";
 import { Upkeep } from "./upkeep.ts";
+import type { VaultBatch } from "./vault.ts";
 
 /** Entries that are taken in before they are made durable together. */
 const maxBatchEntries = 256;
@@ -33,6 +35,10 @@ const maxBatchEntries = 256;
 export interface ConversationOwner {
   /** A key package was used up: it is time to publish another. */
   keyPackageUsed(): void;
+  /** It has its first entries. */
+  began(conversation: Conversation): void;
+  /** What was taken in so far is durable. */
+  stored(conversation: Conversation): void;
   /** The server has another conversation with the same person. */
   exists(conversation: Conversation, other: string): void;
   /** It can't go on until it is read from the vault again. */
@@ -48,6 +54,7 @@ export class Conversation {
   readonly id: Hex;
   readonly standing: Standing;
   readonly outbox: Outbox;
+  readonly impediments: Impediments;
   readonly #context: ConversationContext;
   readonly #owner: ConversationOwner;
   readonly #keys: ConversationKeys;
@@ -58,8 +65,7 @@ export class Conversation {
   readonly #announcements: Announcements;
   #running: Promise<void> | undefined;
   #wanted = false;
-  #broken: ClientError | undefined;
-  #paused: ClientError | undefined;
+  #isNew: boolean;
   readonly #idle = new IdleWaiters();
 
   constructor(context: ConversationContext, owner: ConversationOwner, id: Hex) {
@@ -67,9 +73,12 @@ export class Conversation {
     this.#context = context;
     this.#owner = owner;
     this.standing = new Standing(context, id);
+    this.#isNew = this.standing.record.size === 0;
     this.#keys = new ConversationKeys(context, id);
     this.outbox = new Outbox(context.vault, id);
-    const parts = { log: this.standing.log, keys: this.#keys, outbox: this.outbox };
+    const { standing, outbox } = this;
+    this.impediments = new Impediments({ context, conversation: id, standing, outbox });
+    const parts = { log: standing.log, keys: this.#keys, outbox };
     this.#intake = new Intake({ context, conversation: id, ...parts });
     this.#upkeep = new Upkeep({ context, conversation: id, parts });
     this.#poster = new Poster({
@@ -99,7 +108,7 @@ export class Conversation {
 
   /** Entries as the server gives them, from `from` on, with its signed root. */
   deliver(from: number, entries: readonly StoredEntry[], checkpoint: WireCheckpoint): void {
-    if (this.#broken !== undefined || this.standing.isStopped) return;
+    if (this.impediments.isDeaf) return;
     try {
       this.#inbox.add(from, entries, checkpoint);
     } catch (error) {
@@ -123,9 +132,25 @@ export class Conversation {
   /** A connection is there: catch up, then send what waits. */
   connected(): void {
     this.#upkeep.forgetUploads();
-    this.#paused = undefined;
+    this.impediments.resume();
     this.#mustAsk();
     this.wake();
+  }
+
+  /** Another conversation counts from now on. What was not sent stays in the vault. */
+  replace(): void {
+    this.impediments.replace();
+    this.#giveUpWaiting(conversationReplaced());
+  }
+
+  /** Takes over words from another conversation. @param batch becomes durable with them @returns where they stand */
+  take(contents: readonly Uint8Array[], batch: VaultBatch): Promise<Sent>[] {
+    const items = contents.map((content) => this.outbox.add("message", content, "last"));
+    for (const item of items) this.outbox.store(item, batch);
+    this.#context.vault.commit(batch);
+    this.wake();
+    const { trouble } = this.impediments;
+    return items.map((item) => (trouble === undefined ? outcomeOf(item) : Promise.reject(trouble)));
   }
 
   /** A newer CRL: tells of members who are revoked now; upkeep sees to what follows. */
@@ -151,20 +176,19 @@ export class Conversation {
   /** As `interrupted`, and no other connection is being made: nobody waits any longer. */
   disconnected(error: ClientError): void {
     this.interrupted();
-    this.outbox.rejectAll(error);
-    this.#idle.settle(error);
+    this.#giveUpWaiting(error);
   }
 
   /** Puts words into the outbox. @returns where they stand once they were accepted and the server's root is the own one */
   send(text: string): Promise<Sent> {
     const content = encodePlaintext(text);
-    this.#requireStay();
+    this.impediments.requireStay();
     return this.#enqueue("message", content);
   }
 
   /** Posts the own person's `leave` behind what waits. @returns when it stands; from this call on nothing more can be sent */
   leave(): Promise<Sent> {
-    this.#requireStay();
+    this.impediments.requireStay();
     return this.#enqueue("leave", encodeLeaveBody());
   }
 
@@ -174,18 +198,24 @@ export class Conversation {
     this.#context.connection();
     await this.idle();
     this.#context.connection();
-    const { log } = this.standing;
-    const { fingerprint } = this.#context.self.certificate;
-    const own = log.state?.senders.get(fingerprint);
-    if (own === undefined || !own.inRoster || own.left) return;
-    if (log.lastStatementOfOthers(fingerprint) < own.lastViewSize) return;
+    if (!this.owesAcknowledgement) return;
     await this.#enqueue("acknowledge", encodeAcknowledgeBody(this.standing.complaints));
     await this.idle();
   }
 
+  /** Whether somebody else has said something that no own entry covers. */
+  get owesAcknowledgement(): boolean {
+    const { log } = this.standing;
+    const { fingerprint } = this.#context.self.certificate;
+    const own = log.state?.senders.get(fingerprint);
+    if (own === undefined || !own.inRoster || own.left) return false;
+    return log.lastStatementOfOthers(fingerprint) >= own.lastViewSize;
+  }
+
   /** Resolves when nothing is left to take in or to send. @throws {ClientError} why that can't be */
   idle(): Promise<void> {
-    if (this.#trouble !== undefined) return Promise.reject(this.#trouble);
+    const { trouble } = this.impediments;
+    if (trouble !== undefined) return Promise.reject(trouble);
     if (this.#running === undefined) {
       if (this.#isDone) return Promise.resolve();
       if (this.#isAlone) return Promise.reject(notConnected());
@@ -196,37 +226,31 @@ export class Conversation {
   /** Runs another step, at the end of this tick if none is running. */
   wake(): void {
     this.#wanted = true;
-    if (this.#running !== undefined || this.#broken !== undefined || this.standing.isStopped) return;
+    if (this.#running !== undefined || this.impediments.isDeaf) return;
     this.#running = new Promise<void>((resolve) => setImmediate(resolve))
       .then(() => this.#run())
       .catch((error: unknown) => this.#inbox.explain(error, this.#context.connectionIfOpen()))
       .catch((error: unknown) => this.#break(error))
       .finally(() => {
         this.#running = undefined;
-        if (this.#wanted && this.#broken === undefined) this.wake();
+        if (this.#wanted && !this.impediments.isBroken) this.wake();
         else if (this.#isDone) this.#idle.settle(undefined);
       });
   }
 
   close(): void {
-    this.#broken ??= new ClientError("NOT_CONNECTED", "the client was closed");
-    this.disconnected(this.#broken);
+    this.disconnected(this.impediments.close());
     this.#keys.wipe();
     this.standing.close();
   }
 
   /** An entry of the outbox, durable when the step that follows has run. */
   #enqueue(kind: "message" | "acknowledge" | "leave", content: Uint8Array): Promise<Sent> {
-    if (this.#trouble !== undefined) return Promise.reject(this.#trouble);
+    const { trouble, passes } = this.impediments;
+    if (trouble !== undefined && !passes) return Promise.reject(trouble);
     const item = this.outbox.add(kind, content, "last");
     this.wake();
-    return outcomeOf(item);
-  }
-
-  /** @throws {ClientError} `CONVERSATION_CLOSED` */
-  #requireStay(): void {
-    const departure = departureOf(this.state, this.#context.self, this.outbox.items);
-    if (departure !== undefined) throw departure;
+    return trouble === undefined ? outcomeOf(item) : Promise.reject(trouble);
   }
 
   /** An own create that never stood leaves nothing to ask for. */
@@ -243,20 +267,16 @@ export class Conversation {
     return this.outbox.isEmpty && !this.#announcements.isWaiting;
   }
 
-  /** Why nothing can be posted. */
-  get #trouble(): ClientError | undefined {
-    if (this.standing.isStopped) return conversationStopped();
-    return this.#broken ?? this.#paused;
-  }
-
   async #run(): Promise<void> {
     const mayPost = (item: OutgoingItem) => this.#upkeep.mayPost(item);
-    while (this.#wanted && this.#broken === undefined) {
+    const { impediments } = this;
+    while (this.#wanted && !impediments.isBroken) {
       this.#wanted = false;
       await this.#takeArrivals();
       await this.#inbox.judge();
-      if (this.#broken !== undefined) return;
+      if (impediments.isBroken) return;
       this.#announcements.tell(this.standing.flush(this.#keys));
+      this.#noteStored();
       const connection = this.#context.connectionIfOpen();
       if (connection !== undefined && !this.#wanted) {
         if (this.#inbox.isBehind) {
@@ -265,17 +285,25 @@ export class Conversation {
           continue;
         }
         this.#resolveRefusal();
-        if (this.#paused === undefined) await this.#upkeep.run(connection);
-        if (this.#wanted || this.#broken !== undefined) continue;
+        if (impediments.mayPost) await this.#upkeep.run(connection);
+        if (this.#wanted || impediments.isBroken) continue;
       }
       const complaints = hasLeft(this.state, this.#context.self) ? noComplaints : this.standing.complaints;
       // The step may have outlived its connection.
       const live = connection === this.#context.connectionIfOpen() ? connection : undefined;
-      this.#poster.pump(this.#paused === undefined ? live : undefined, { complaints, mayPost });
+      this.#poster.pump(impediments.mayPost ? live : undefined, { complaints, mayPost });
       const hindrance = live === undefined || this.#wanted ? undefined : this.#upkeep.hindrance;
       if (this.#isAlone) this.disconnected(notConnected());
-      else if (hindrance !== undefined && this.#paused === undefined) this.#pause(hindrance);
+      else if (hindrance !== undefined && impediments.mayPost) this.#pause(hindrance);
     }
+  }
+
+  #noteStored(): void {
+    if (this.standing.record.size === 0) return;
+    this.#owner.stored(this);
+    if (!this.#isNew) return;
+    this.#isNew = false;
+    this.#owner.began(this);
   }
 
   async #takeArrivals(): Promise<void> {
@@ -311,24 +339,21 @@ export class Conversation {
 
   /** Sends nothing more until the next connection; what waits stays in the vault. */
   #pause(error: ClientError): void {
-    this.#paused = error;
-    if (error.refusal !== "CONVERSATION_EXISTS") this.#error(error);
-    this.outbox.rejectAll(error);
-    this.#idle.settle(error);
+    this.impediments.pause(error);
+    this.#giveUpWaiting(error);
   }
 
   #break(error: unknown): void {
-    if (isConnectionTrouble(error)) return;
+    if (isConnectionTrouble(error) || this.impediments.isBroken) return;
     const reason = asConversationError(error);
-    if (this.#broken !== undefined) return;
-    this.#broken = reason;
-    this.#error(reason);
-    this.disconnected(reason);
+    this.interrupted();
+    this.impediments.break(reason);
+    this.#giveUpWaiting(reason);
     this.#owner.broken(this, reason);
   }
 
-  #error(error: ClientError): void {
-    const { code, refusal, message } = error;
-    this.#context.onEvent({ event: "error", code: refusal ?? code, message, conversation: this.id });
+  #giveUpWaiting(error: ClientError): void {
+    this.outbox.rejectAll(error);
+    this.#idle.settle(error);
   }
 }

@@ -9,11 +9,34 @@ export function conversationLeft(): ClientError {
   return new ClientError("CONVERSATION_CLOSED", "you have left this conversation");
 }
 
-export function conversationStopped(): ClientError {
+/** @param evidence the file with both signatures */
+export function conversationStopped(evidence: string): ClientError {
   return new ClientError(
     "CONVERSATION_STOPPED",
-    "the server has signed two different logs of this conversation",
+    `the server has signed two different logs of this conversation, which is over therefore; both signatures are in ${evidence}`,
   );
+}
+
+/** @param home the server that `create` names @param isElsewhere whether the client is connected to another one */
+export function conversationLost(home: string, isElsewhere: boolean): ClientError {
+  return new ClientError(
+    "CONVERSATION_LOST",
+    isElsewhere
+      ? `this conversation is not kept on this server, but on ${visible(home)}`
+      : "the server has lost this conversation: its database is another one than it was",
+  );
+}
+
+export function conversationReplaced(): ClientError {
+  return new ClientError(
+    "CONVERSATION_REPLACED",
+    "another conversation with the same person has taken the place of this one",
+  );
+}
+
+/** Whether the conversation can't go on because of what the server did or has lost. */
+export function isServerFault({ code }: ClientError): boolean {
+  return code === "SERVER_MISBEHAVED" || code === "CONVERSATION_STOPPED" || code === "CONVERSATION_LOST";
 }
 
 export function notConnected(): ClientError {

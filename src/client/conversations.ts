@@ -1,14 +1,14 @@
 import { type Hex, isHex } from "../base/hex.ts";
 import { visible } from "../base/visible.ts";
-import { decodeCreateBody } from "../log/bodies.ts";
-import type { LogState } from "../log/logState.ts";
-import { isSamePerson } from "../log/roster.ts";
+import { Acknowledgements } from "./acknowledgements.ts";
 import { ClientError } from "./clientError.ts";
 import type { Connection, Push } from "./connection.ts";
 import { Conversation, type ConversationOwner } from "./conversation.ts";
 import type { ConversationContext } from "./conversationContext.ts";
+import { isServerFault } from "./conversationErrors.ts";
 import { isFreshPathDue } from "./conversationKeys.ts";
-import { type Invitee, inviteDirect } from "./inviteDirect.ts";
+import { Deliveries } from "./deliveries.ts";
+import { type ConversationShelf, DirectConversations } from "./directConversations.ts";
 import type { Receipts } from "./receipts.ts";
 import { type ConversationRecord, conversationSchema, decodeRecord, memberSchema } from "./vaultRecords.ts";
 
@@ -16,23 +16,46 @@ import { type ConversationRecord, conversationSchema, decodeRecord, memberSchema
 const maxCatchingUp = 8;
 
 /** The conversations of a client: read from the vault when they are needed, found on the server, begun. */
-export class Conversations implements ConversationOwner {
+export class Conversations implements ConversationOwner, ConversationShelf {
+  /** Those of two people. */
+  readonly direct: DirectConversations;
+  readonly deliveries: Deliveries;
+  readonly #acknowledgements: Acknowledgements | undefined;
   readonly #context: ConversationContext;
   readonly #receipts: Receipts;
   readonly #onKeyPackageUsed: () => void;
   readonly #loaded = new Map<Hex, Conversation>();
-  readonly #opening = new Map<string, Promise<Hex>>();
-  /** Own creates that lost to another conversation with the same person. */
-  readonly #replaced = new Map<Hex, Promise<Hex>>();
+  /** Those among them that were only looked at: they have not asked the server for anything. */
+  readonly #asleep = new WeakSet<Conversation>();
+  /** What the server has done to conversations on this connection. */
+  readonly #faults = new Map<Hex, ClientError>();
 
-  constructor(context: ConversationContext, options: { receipts: Receipts; onKeyPackageUsed: () => void }) {
+  /** @param options.acknowledgeEveryMs `undefined`: only when it is asked for */
+  constructor(
+    context: ConversationContext,
+    options: {
+      receipts: Receipts;
+      acknowledgeEveryMs: number | undefined;
+      onKeyPackageUsed: () => void;
+    },
+  ) {
     this.#context = context;
+    const { acknowledgeEveryMs: everyMs } = options;
+    this.#acknowledgements = everyMs === undefined ? undefined : new Acknowledgements(everyMs);
+    this.direct = new DirectConversations(context, this);
+    this.deliveries = new Deliveries({
+      own: context.self.certificate.fingerprint,
+      connection: context.connectionIfOpen,
+      find: (id) => this.#loaded.get(id),
+      onEvent: context.onEvent,
+    });
     this.#receipts = options.receipts;
     this.#onKeyPackageUsed = options.onKeyPackageUsed;
   }
 
-  get loaded(): Iterable<Conversation> {
-    return this.#loaded.values();
+  /** Those that follow the server. */
+  get awake(): Iterable<Conversation> {
+    return [...this.#loaded.values()].filter((conversation) => !this.#asleep.has(conversation));
   }
 
   /** All that the vault knows, by id. */
@@ -45,8 +68,7 @@ export class Conversations implements ConversationOwner {
 
   /** @throws {ClientError} `NO_SUCH_CONVERSATION` */
   find(id: Hex): Conversation {
-    const conversation =
-      this.#loaded.get(id) ?? (this.records().has(id) ? this.#loadConnected(id) : undefined);
+    const conversation = this.#known(id);
     if (conversation?.state === undefined)
       throw new ClientError("NO_SUCH_CONVERSATION", `there is no conversation ${visible(id)}`);
     return conversation;
@@ -60,16 +82,17 @@ export class Conversations implements ConversationOwner {
 
   /** As `find`, after its transcript has come from the server again where it was lost. */
   async ready(id: Hex): Promise<Conversation> {
-    const conversation =
-      this.#loaded.get(id) ?? (this.records().has(id) ? this.#loadConnected(id) : undefined);
+    const conversation = this.#known(id);
     if (conversation !== undefined && conversation.state === undefined) await conversation.idle();
     return this.find(id);
   }
 
   /** Catches up with everything that the server has, and sends what waits. Trouble with one is told and stops no other. */
   async connected(connection: Connection): Promise<void> {
+    this.#faults.clear();
+    this.deliveries.connected();
     const known = this.records();
-    const due = new Set<Hex>([...this.#loaded.keys()]);
+    const due = new Set<Hex>([...this.awake].map(({ id }) => id));
     for (const row of this.#context.vault.list("outgoing")) {
       const id = row.key.slice(0, row.key.indexOf("/"));
       if (isHex(id, 16)) due.add(id);
@@ -91,6 +114,7 @@ export class Conversations implements ConversationOwner {
       more = answer.more;
       after = last ?? null;
     }
+    for (const { key } of this.#context.vault.list("replaced")) if (isHex(key, 16)) due.delete(key);
     const queue = [...due];
     const worker = async () => {
       for (let id = queue.shift(); id !== undefined; id = queue.shift()) await this.#catchUp(id);
@@ -107,45 +131,53 @@ export class Conversations implements ConversationOwner {
     for (const conversation of [...this.#loaded.values()]) conversation.disconnected(error);
   }
 
-  push(push: Extract<Push, { type: "pushed" | "receipt" }>): void {
+  push(push: Exclude<Push, { type: "crl" }>): void {
     const { conversation: id } = push;
+    if (push.type === "delivered") {
+      this.deliveries.take([push]);
+      return;
+    }
     if (push.type === "receipt") {
       const conversation = this.#loaded.get(id);
       if (conversation !== undefined)
         this.#receipts.take(conversation, { size: push.size, signedData: push.signed_data });
       return;
     }
-    const conversation = this.#loaded.get(id) ?? this.#loadConnected(id);
+    const conversation = this.#loaded.get(id) ?? (this.isReplaced(id) ? undefined : this.#loadConnected(id));
     conversation?.deliver(push.from, push.entries, push.checkpoint);
-  }
-
-  /**
-   * The conversation with a person or the server's operator: the one that there is, or a new one.
-   *
-   * @throws {ClientError} `NO_SUCH_PERSON`, `CERTIFICATE_REFUSED`, `IDENTITY_CHANGED`, `REFUSED`, …
-   */
-  openDirect(invitee: Invitee): Promise<Hex> {
-    const { name } = invitee;
-    const running = this.#opening.get(name);
-    if (running !== undefined) return running;
-    const opening = this.#openDirect(invitee).finally(() => this.#opening.delete(name));
-    this.#opening.set(name, opening);
-    return opening;
   }
 
   keyPackageUsed(): void {
     this.#onKeyPackageUsed();
   }
 
-  exists(conversation: Conversation, other: string): void {
-    const replaced = this.#replace(conversation, other);
-    this.#replaced.set(conversation.id, replaced);
-    replaced.catch((error: unknown) => this.#tell(error, conversation.id));
+  began(conversation: Conversation): void {
+    this.direct.began(conversation);
   }
 
-  broken(conversation: Conversation): void {
+  stored(conversation: Conversation): void {
+    if (conversation.impediments.isReplaced) return;
+    this.deliveries.stored(conversation);
+    this.#acknowledgements?.stored(conversation);
+  }
+
+  exists(conversation: Conversation, other: string): void {
+    this.direct.exists(conversation, other).catch((error: unknown) => this.#tell(error, conversation.id));
+  }
+
+  broken(conversation: Conversation, error: ClientError): void {
+    if (isServerFault(error)) this.#faults.set(conversation.id, error);
     this.#loaded.delete(conversation.id);
+    this.deliveries.forget(conversation.id);
     conversation.close();
+  }
+
+  tellStopped(id: Hex): void {
+    this.load(id).impediments.tell();
+  }
+
+  isStopped(id: Hex): boolean {
+    return this.#faults.has(id) || this.load(id).standing.isStopped;
   }
 
   /** A newer CRL: says who is revoked, and lets each look at what it may still send. */
@@ -160,6 +192,8 @@ export class Conversations implements ConversationOwner {
   }
 
   closeAll(): void {
+    this.deliveries.stop();
+    this.#acknowledgements?.stop();
     for (const conversation of [...this.#loaded.values()]) conversation.close();
     this.#loaded.clear();
   }
@@ -171,57 +205,9 @@ export class Conversations implements ConversationOwner {
       const record = isHex(key, 16) ? records.get(key) : undefined;
       if (record === undefined || record.closed || record.contradiction !== null || !isHex(key, 16))
         return [];
+      if (this.isReplaced(key)) return [];
       return isFreshPathDue(decodeRecord(memberSchema, value, "membership"), nowMs) ? [key] : [];
     });
-  }
-
-  async #openDirect(invitee: Invitee): Promise<Hex> {
-    for (const [id, { kind, name, closed, contradiction }] of this.records())
-      if (kind === "direct" && name === invitee.name && !closed && contradiction === null) {
-        // When it can't be loaded, that is thrown: the server would refuse a second conversation with this person.
-        const conversation = this.#loaded.get(id) ?? this.#loadOrThrow(id);
-        const { state } = conversation;
-        // An own create of an earlier session is under way.
-        if (state === undefined) return this.#whenBegun(conversation, conversation.idle());
-        if (isWith(state, invitee)) return id;
-      }
-    const invitation = await inviteDirect(this.#context, invitee);
-    const conversation = this.#load(invitation.conversation);
-    return this.#whenBegun(conversation, conversation.begin(invitation));
-  }
-
-  async #whenBegun(conversation: Conversation, begun: Promise<unknown>): Promise<Hex> {
-    try {
-      await begun;
-      if (conversation.state !== undefined) return conversation.id;
-    } catch (error) {
-      const replaced = this.#replaced.get(conversation.id);
-      if (replaced !== undefined) return replaced;
-      if (error instanceof ClientError && error.code === "REFUSED") this.#discard(conversation);
-      throw error;
-    }
-    throw new ClientError("NO_SUCH_CONVERSATION", "the conversation has not begun");
-  }
-
-  /** The server says that the two have a conversation: it must be just that. */
-  async #replace(lost: Conversation, other: string): Promise<Hex> {
-    const [create] = lost.outbox.items;
-    if (!isHex(other, 16) || other === lost.id || create === undefined)
-      throw new ClientError("SERVER_MISBEHAVED", "the server names no conversation");
-    const intended = decodeCreateBody(create.content).roster;
-    const conversation = this.#loaded.get(other) ?? this.#loadConnected(other);
-    await conversation?.idle();
-    const state = conversation?.state;
-    const isSame =
-      state?.kind === "direct" &&
-      state.roster.every((row) => intended.some((wanted) => isSamePerson(row, wanted)));
-    if (!isSame)
-      throw new ClientError(
-        "SERVER_MISBEHAVED",
-        "the server names a conversation that is not with this person alone",
-      );
-    this.#discard(lost);
-    return other;
   }
 
   async #catchUp(id: Hex): Promise<void> {
@@ -246,31 +232,42 @@ export class Conversations implements ConversationOwner {
     }
   }
 
+  #known(id: Hex): Conversation | undefined {
+    const known = this.#loaded.get(id);
+    if (known !== undefined || !this.records().has(id)) return known;
+    return this.isReplaced(id) ? this.load(id) : this.#loadConnected(id);
+  }
+
+  /** Whether another conversation has taken its place: then it is left as it is. */
+  isReplaced(id: Hex): boolean {
+    return this.#context.vault.read("replaced", id) !== undefined;
+  }
+
   #loadConnected(id: Hex): Conversation | undefined {
     try {
-      return this.#loadOrThrow(id);
+      return this.loadAndConnect(id);
     } catch (error) {
       this.#tell(error, id);
       return undefined;
     }
   }
 
-  #loadOrThrow(id: Hex): Conversation {
-    const conversation = this.#load(id);
-    conversation.connected();
+  loadAndConnect(id: Hex): Conversation {
+    const conversation = this.load(id);
+    if (this.#asleep.delete(conversation)) conversation.connected();
     return conversation;
   }
 
-  #load(id: Hex): Conversation {
+  load(id: Hex): Conversation {
     const known = this.#loaded.get(id);
     if (known !== undefined) return known;
     const conversation = new Conversation(this.#context, this, id);
     this.#loaded.set(id, conversation);
+    this.#asleep.add(conversation);
     return conversation;
   }
 
-  /** Forgets a conversation that never began. */
-  #discard(conversation: Conversation): void {
+  discard(conversation: Conversation): void {
     const { vault } = this.#context;
     const { id } = conversation;
     const batch = vault.batch();
@@ -287,10 +284,4 @@ export class Conversations implements ConversationOwner {
     const message = error instanceof Error ? error.message : "";
     this.#context.onEvent({ event: "error", code, message, conversation });
   }
-}
-
-/** A person and the operator of some server may have one name. */
-function isWith({ roster, server }: LogState, { kind, name }: Invitee): boolean {
-  const isOperators = roster.some((row) => row.username === name && row.email === "");
-  return kind === "operator" ? isOperators && server.name === name : !isOperators;
 }

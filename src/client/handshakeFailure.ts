@@ -45,14 +45,23 @@ export function asHandshakeError(
   { refusal, isServerKnown }: { refusal: unknown; isServerKnown: boolean },
 ): ClientError {
   if (error instanceof ClientError) return error;
-  const what = error instanceof Error ? error.message : "";
   if (refusal !== undefined)
-    return new ClientError("SERVER_CERTIFICATE", `the server's certificate is refused: ${what}`, {
-      cause: refusal,
-    });
+    return new ClientError(
+      "SERVER_CERTIFICATE",
+      `the server's certificate is refused: ${messageOf(refusal)}`,
+      {
+        cause: refusal,
+      },
+    );
   if (error instanceof ChannelError && error.code === "TIMEOUT")
     return new ClientError("TIMEOUT", error.message, { cause: error });
   const alert = error instanceof ChannelError ? error.alert : undefined;
   if (isServerKnown && alert !== undefined && certificateAlerts.includes(alert)) return asAlertError(alert);
-  return new ClientError("HANDSHAKE_FAILED", `the key exchange failed: ${what}`, { cause: error });
+  return new ClientError("HANDSHAKE_FAILED", `the key exchange failed: ${messageOf(error)}`, {
+    cause: error,
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : "";
 }

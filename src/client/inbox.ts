@@ -1,9 +1,11 @@
 import type { Hex } from "../base/hex.ts";
 import { parseEntry } from "../log/entry.ts";
 import { LogError } from "../log/logError.ts";
+import { servesAs } from "../log/memberIdentity.ts";
 import { maxEntriesPerAnswer, type StoredEntry, type WireCheckpoint } from "../wire/sessionMessages.ts";
 import { ClientError } from "./clientError.ts";
-import type { Connection } from "./connection.ts";
+import type { AnswerTo, Connection } from "./connection.ts";
+import { conversationLost } from "./conversationErrors.ts";
 import type { Arrival } from "./intake.ts";
 import { servedPrefix } from "./servedPrefix.ts";
 import type { Standing } from "./standing.ts";
@@ -80,12 +82,7 @@ export class Inbox {
     const attested = this.#standing.record.checkpoint?.size ?? 0;
     // What is pushed while the answer is on its way may be newer than the answer.
     const known = [...this.#checkpoints];
-    const { conversation, entries, checkpoint, ...answer } = await connection.request({
-      type: "fetch_entries",
-      conversation: this.#conversation,
-      from,
-      limit: maxEntriesPerAnswer,
-    });
+    const { conversation, entries, checkpoint, ...answer } = await this.#request(connection, from);
     this.#mustAsk = false;
     const isAnswer = conversation === this.#conversation && answer.from === from;
     const isBehind = [...known, checkpoint].some(({ size }) => size > from);
@@ -101,6 +98,24 @@ export class Inbox {
     this.add(from, entries, checkpoint);
   }
 
+  async #request(connection: Connection, from: number): Promise<AnswerTo<"fetch_entries">> {
+    const { state } = this.#standing.log;
+    try {
+      const limit = maxEntriesPerAnswer;
+      return await connection.request({
+        type: "fetch_entries",
+        conversation: this.#conversation,
+        from,
+        limit,
+      });
+    } catch (error) {
+      if (state === undefined || !(error instanceof ClientError) || error.refusal !== "NOT_FOUND")
+        throw error;
+      const { name } = state.server;
+      throw conversationLost(name, !servesAs(connection.server.certificate, name));
+    }
+  }
+
   /**
    * What came can't stand. If that is because the server has another log than the one it has signed for before, both of its
    * checkpoints are kept and the conversation stops for good.
@@ -112,9 +127,9 @@ export class Inbox {
     const isSuspect =
       error instanceof LogError || (error instanceof ClientError && error.code === "SERVER_MISBEHAVED");
     if (!isSuspect || connection === undefined || record.size === 0 || log.size < record.size) throw error;
-    const { root, checkpoint } = await servedPrefix(connection, this.#conversation, record.size);
-    if (root === undefined || root === record.root) throw error;
-    await this.#standing.verify(checkpoint);
-    return this.#standing.stop(checkpoint);
+    const served = await servedPrefix(connection, this.#conversation, record.size);
+    if (served === undefined || served.root === record.root) throw error;
+    await this.#standing.verify(served.checkpoint);
+    return this.#standing.stop(served.checkpoint);
   }
 }

@@ -13,13 +13,8 @@ import type { ConversationContext } from "./conversationContext.ts";
 import { idOf } from "./devices.ts";
 import { primaryServerName } from "./directory.ts";
 import { commitHash, rosterOf } from "./groupFollower.ts";
+import type { Invitee } from "./invitee.ts";
 import type { PendingRecord } from "./vaultRecords.ts";
-
-/** Whom a conversation of two is begun with. */
-export type Invitee =
-  | { readonly kind: "person"; readonly name: string }
-  /** The server's, under the certificate that the server of this connection has shown. */
-  | { readonly kind: "operator"; readonly name: string; readonly fingerprint: Hex };
 
 /** A conversation that is ready to be begun. */
 export interface Invitation {

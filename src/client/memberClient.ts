@@ -13,6 +13,8 @@ export interface ConversationSummary {
   readonly size: number;
   readonly folder: string;
   readonly closed: boolean;
+  /** Another conversation with the same person counts now. */
+  readonly replaced: boolean;
 }
 
 /** What a member does: a vault, the conversations in it, and at most one connection. */
@@ -22,6 +24,18 @@ export interface MemberClient {
   readonly email: string;
   /** @returns the id of the conversation with that person, or with the operator under its name; begun if there was none */
   openDirect(name: string): Promise<Hex>;
+  /**
+   * Gives up a conversation of two that can't go on because of what the server did or has lost, and begins another with the
+   * same person. Its evidence stays, and what was not sent in it waits for `resend`.
+   *
+   * @returns the id of the new one
+   * @throws {ClientError} `NOT_STOPPED` it can go on; as `openDirect`
+   */
+  fresh(conversation: Hex): Promise<Hex>;
+  /** Messages that were not sent in earlier conversations with the other one of this conversation. */
+  unsent(conversation: Hex): readonly string[];
+  /** Sends them here. @returns for each, as `send` */
+  resend(conversation: Hex): readonly Promise<Sent>[];
   /**
    * Many may be on their way; they stand in the order of the calls. While a lost connection is brought back they wait; when
    * none comes they reject, and the words are sent after the next login all the same.

@@ -114,6 +114,11 @@ export class Outbox {
     );
   }
 
+  /** Stores words that the vault does not have yet. */
+  storeMessages(batch: VaultBatch): void {
+    for (const item of this.messages) if (!item.isStored) this.store(item, batch);
+  }
+
   remove(item: OutgoingItem, batch: VaultBatch): void {
     this.#items = this.#items.filter((other) => other !== item);
     batch.remove("outgoing", numberedKey(this.#conversation, item.order));
@@ -166,11 +171,16 @@ export class Outbox {
     }
   }
 
-  /** Takes out the words that were not signed yet, for another conversation with the same person. */
-  takeUnsigned(batch: VaultBatch): OutgoingItem[] {
-    const moved = this.#items.filter(({ kind, seqno }) => kind === "message" && seqno === undefined);
+  /** Words that do not stand yet, in their order; of those on their way it is not known. */
+  get messages(): readonly OutgoingItem[] {
+    return this.#items.filter(({ kind, inFlight }) => kind === "message" && !inFlight);
+  }
+
+  /** Takes them out, for another conversation with the same person. @returns the words */
+  takeMessages(batch: VaultBatch): Uint8Array[] {
+    const moved = this.messages;
     for (const item of moved) this.remove(item, batch);
-    return moved;
+    return moved.map(({ content }) => content);
   }
 }
 

@@ -11,6 +11,7 @@ import {
   type UnsignedEntry,
 } from "../log/entry.ts";
 import { ClientError } from "./clientError.ts";
+import { withClock } from "./clockDifference.ts";
 import type { AnswerTo, Connection } from "./connection.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import { conversationClosed } from "./conversationErrors.ts";
@@ -212,7 +213,7 @@ export class Poster {
       (error: unknown) => {
         this.#awaiting -= 1;
         if (error instanceof ClientError && error.code === "REFUSED") {
-          this.#refusal ??= { item, error };
+          this.#refusal ??= { item, error: withClock(error, this.#context.now()) };
           this.#reportRefusal();
         }
       },

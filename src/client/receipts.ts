@@ -1,4 +1,5 @@
 import { equalBytes } from "../base/bytes.ts";
+import { visible } from "../base/visible.ts";
 import { buildStatement, maxStatementBytes } from "../evidence/receiptStatement.ts";
 import type { LogState } from "../log/logState.ts";
 import { servesAs } from "../log/memberIdentity.ts";
@@ -8,6 +9,7 @@ import { signDetached } from "../pki/cms/signDetached.ts";
 import { decodeSignedData, type SignedData, type SignerInfo } from "../pki/cms/signedData.ts";
 import { uncoveredParts } from "../pki/cms/uncoveredParts.ts";
 import { verifySigner } from "../pki/cms/verifySigner.ts";
+import { PkiError } from "../pki/pkiError.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import { ClientError } from "./clientError.ts";
 import type { Conversation } from "./conversation.ts";
@@ -101,7 +103,15 @@ export class Receipts {
     const answer = await this.#request({ conversation: id, statement, signedData });
     if (answer.conversation !== id || answer.size !== size)
       throw new ClientError("BAD_RECEIPT", "the server answered with another receipt");
-    return this.#merge(conversation, { statement, signedData, size, answer: answer.signed_data });
+    try {
+      return this.#merge(conversation, { statement, signedData, size, answer: answer.signed_data });
+    } catch (cause) {
+      if (!(cause instanceof PkiError)) throw cause;
+      const why = visible(cause.message);
+      throw new ClientError("BAD_RECEIPT", `what the server sent back as a receipt is refused: ${why}`, {
+        cause,
+      });
+    }
   }
 
   async #request(receipt: {

@@ -174,7 +174,7 @@ export class Reconnection {
 }
 
 /** What the server asks for is its to choose, within bounds. */
-function askedDelayMs(detail: string): number {
+export function askedDelayMs(detail: string): number {
   return /^[0-9]{1,9}$/.test(detail) ? Math.min(Number(detail), longestAskedDelayMs) : 0;
 }
 

@@ -2,7 +2,7 @@ import { visible } from "../base/visible.ts";
 import type { OfferedOperator } from "../wire/operatorMessages.ts";
 import { ClientError } from "./clientError.ts";
 import type { OnEvent } from "./clientEvents.ts";
-import { warnOfClocks } from "./clockWarning.ts";
+import { clockWarning } from "./clockDifference.ts";
 import { type AnswerTo, Connection, type ConnectionTimeouts, type Push } from "./connection.ts";
 import type { Self } from "./devices.ts";
 import { type Directory, primaryServerName } from "./directory.ts";
@@ -55,6 +55,8 @@ export class Session {
   #isAuthenticated = false;
   #operator: OfferedOperator | undefined;
   #isClosed = false;
+  /** Whether it was told that there is no connection and none will come, and nothing has changed since. */
+  #isClosedTold = false;
   /** What a lost connection takes to log in again: from the first login to `close`. */
   #account: { readonly email: string; readonly password: string } | undefined;
   readonly #reconnection: Reconnection | undefined;
@@ -122,6 +124,7 @@ export class Session {
     }
     this.#connection = connection;
     this.#isAuthenticated = !route.needsLogin;
+    this.#isClosedTold = false;
     const { fingerprint } = connection.server.certificate;
     onEvent({ event: "connected", server: primaryServerName(connection.server), fingerprint });
   }
@@ -168,7 +171,8 @@ export class Session {
     const isItsOwn =
       operator?.fingerprint === server.certificate.fingerprint && operator.name === primaryServerName(server);
     this.#operator = isItsOwn ? operator : undefined;
-    warnOfClocks(answer.time - this.#options.now(), this.#options.onEvent);
+    const message = clockWarning(answer.time, this.#options.now());
+    if (message !== undefined) this.#options.onEvent({ event: "warning", code: "CLOCK", message });
     return answer;
   }
 
@@ -241,7 +245,7 @@ export class Session {
     this.#reconnection?.stop();
     const reason = new ClientError("CONNECTION_LOST", "closed");
     if (this.#connection?.isOpen) this.#connection.close(reason);
-    else this.#options.onEvent({ event: "closed", code: "QUIT", message: "closed" });
+    else this.#tellClosed("QUIT", "closed");
   }
 
   #take(push: Push): void {
@@ -284,7 +288,7 @@ export class Session {
     }
     this.#connection = undefined;
     this.#isAuthenticated = false;
-    if (this.#isClosed) this.#options.onEvent({ event: "closed", code: "QUIT", message: reason.message });
+    if (this.#isClosed) this.#tellClosed("QUIT", reason.message);
     // An attempt to bring it back sees for itself that it failed; something may have been posted already.
     else if (this.isMending) {
       if (wasIn) this.#user.interrupted();
@@ -295,6 +299,11 @@ export class Session {
 
   #leave(reason: ClientError): void {
     this.#user.left(reason);
-    this.#options.onEvent({ event: "closed", code: reason.code, message: reason.message });
+    this.#tellClosed(reason.code, reason.message);
+  }
+
+  #tellClosed(code: string, message: string): void {
+    if (!this.#isClosedTold) this.#options.onEvent({ event: "closed", code, message });
+    this.#isClosedTold = true;
   }
 }

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { encodeHex, type Hex } from "../base/hex.ts";
 import { type Checkpoint, formatCheckpoint } from "../log/checkpoint.ts";
 import { emptyRoot } from "../log/merkle.ts";
@@ -5,6 +6,7 @@ import type { WireCheckpoint } from "../wire/sessionMessages.ts";
 import { CheckpointFile } from "./checkpointFile.ts";
 import { ClientError } from "./clientError.ts";
 import type { ConversationContext } from "./conversationContext.ts";
+import { conversationStopped } from "./conversationErrors.ts";
 import type { ConversationKeys } from "./conversationKeys.ts";
 import type { Arrival } from "./intake.ts";
 import { learnCertificates } from "./learnCertificates.ts";
@@ -170,6 +172,11 @@ export class Standing {
     return checkpoint;
   }
 
+  /** What there is to show against the server: the signatures that contradict each other, or all that it has signed. */
+  get evidence(): string {
+    return this.isStopped ? join(this.folder.path, "checkpoints.jsonl") : this.folder.path;
+  }
+
   /**
    * Writes down everything since the last call: it survives the end of this process. A loss of power may take it; then the
    * server gives it again, and what is signed meanwhile makes it durable with itself.
@@ -230,10 +237,7 @@ export class Standing {
     this.#store();
     this.#writeSideFiles();
     this.#checkpoints?.flush();
-    throw new ClientError(
-      "CONVERSATION_STOPPED",
-      `the server has signed two different logs of this conversation: see checkpoints.jsonl in ${this.#folder?.path ?? ""}`,
-    );
+    throw conversationStopped(this.evidence);
   }
 
   #store(): void {

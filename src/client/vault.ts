@@ -19,6 +19,7 @@ export const collections = [
   "pending",
   "outgoing",
   "opening",
+  "replaced",
 ] as const;
 export type Collection = (typeof collections)[number];
 

@@ -2,7 +2,9 @@ import { encodeHex, type Hex } from "../base/hex.ts";
 import { decodeBody } from "../log/bodies.ts";
 import { type LogContext, type LogState, verifyEntry } from "../log/conversationLog.ts";
 import { type Entry, parseEntry } from "../log/entry.ts";
+import { LogError } from "../log/logError.ts";
 import type { EntryRecord, LogStore } from "../store/logStore.ts";
+import { StoreError } from "../store/storeError.ts";
 import { BoundedCache } from "./boundedCache.ts";
 import type { CertificateBook } from "./certificateBook.ts";
 import { decodeLogState } from "./logStateRecord.ts";
@@ -87,7 +89,12 @@ export class ConversationLogs {
     };
   }
 
-  /** Goes on from `from`, or from the newest state that is stored, to `size`. */
+  /**
+   * Goes on from `from`, or from the newest state that is stored, to `size`. What is read was judged before it was stored: an
+   * entry that does not stand now, or another root than the one that was signed then, means that the store has been changed.
+   *
+   * @throws {StoreError} `CORRUPT`
+   */
   async #follow(conversation: Hex, size: number, from: FollowedLog | undefined): Promise<FollowedLog> {
     let state = from?.state ?? (await this.#storedState(conversation, size));
     const roots = new Map(from?.roots);
@@ -98,21 +105,39 @@ export class ConversationLogs {
         limit: Math.min(chunkEntries, size - (state?.size ?? 0)),
         maxBytes: chunkBytes,
       });
-      if (records.length === 0) throw new Error(`log ${conversation} ends before entry ${size - 1}`);
-      const entries = records.map(({ line }) => parseEntry(line));
+      if (records.length === 0) throw corrupt(conversation, `it ends before entry ${size - 1}`);
+      const entries = records.map(parseStored);
       const context = await this.prepare(conversation, roots, entries);
       for (const [i, entry] of entries.entries()) {
-        state = verifyEntry(state, entry, records[i]?.at ?? 0, context);
+        const before = state;
+        state = sound(() => verifyEntry(before, entry, records[i]?.at ?? 0, context));
         roots.set(state.size, state.root);
       }
     }
-    if (state === undefined) throw new Error(`log ${conversation} is empty`);
+    const [root] = await this.#store.roots(conversation, [size]);
+    if (state === undefined || root === undefined || encodeHex(root) !== state.root)
+      throw corrupt(conversation, `its first ${size} entries have another root`);
     return { state, roots: newest(roots) };
   }
 
   async #storedState(conversation: Hex, size: number): Promise<LogState | undefined> {
     const stored = await this.#store.state(conversation, size);
     return stored === undefined ? undefined : decodeLogState(stored.state);
+  }
+}
+
+/** @throws {StoreError} `CORRUPT` */
+export function parseStored({ line }: EntryRecord): Entry {
+  return sound(() => parseEntry(line));
+}
+
+/** What was judged before it was stored is no fault of the client that asks: it must not be told the code of a rule. */
+function sound<T>(judge: () => T): T {
+  try {
+    return judge();
+  } catch (cause) {
+    if (!(cause instanceof LogError)) throw cause;
+    throw new StoreError("CORRUPT", `an entry in the store is damaged: ${cause.message}`, { cause });
   }
 }
 
@@ -128,6 +153,10 @@ function certificatesOf(entry: Entry): Hex[] {
     // The rules refuse a body that can't be read before they ask for anything.
     return [entry.sender];
   }
+}
+
+function corrupt(conversation: Hex, what: string): StoreError {
+  return new StoreError("CORRUPT", `the log ${conversation} in the store is damaged: ${what}`);
 }
 
 function newest(roots: ReadonlyMap<number, Hex>): ReadonlyMap<number, Hex> {

@@ -1,11 +1,11 @@
 import type { Hex } from "../base/hex.ts";
 import { type LogContext, type LogState, nextSeqno, verifyEntry } from "../log/conversationLog.ts";
-import { type Entry, isIdenticalRepost, parseEntry } from "../log/entry.ts";
+import { type Entry, isIdenticalRepost } from "../log/entry.ts";
 import { LogError } from "../log/logError.ts";
 import { rowsToRemove } from "../log/rekey.ts";
 import type { LogStore } from "../store/logStore.ts";
 import type { ServerMessage } from "../wire/sessionMessages.ts";
-import type { FollowedLog } from "./conversationLogs.ts";
+import { type FollowedLog, parseStored } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
 import { checkGroup, type NamedBlob } from "./groupCheck.ts";
 import { personsOf } from "./person.ts";
@@ -105,7 +105,7 @@ async function standing(
   if (near !== undefined)
     return isIdenticalRepost(near.post.entry, entry) ? { index: near.index, at: near.at } : undefined;
   const stored = await store.entryBySeqno(entry.conversation, entry.sender, entry.seqno);
-  if (stored === undefined || !isIdenticalRepost(parseEntry(stored.line), entry)) return undefined;
+  if (stored === undefined || !isIdenticalRepost(parseStored(stored), entry)) return undefined;
   return { index: stored.index, at: stored.at };
 }
 

@@ -1,4 +1,4 @@
-import { hashPassword } from "../store/passwordHash.ts";
+import { hashPassword, verifyPassword } from "../store/passwordHash.ts";
 import { Refusal } from "./refusal.ts";
 
 /**
@@ -24,11 +24,11 @@ export class PasswordHasher {
 
   /**
    * @param hash PHC string; `undefined` for an account that does not exist, which takes as long and is false
-   * @throws {Refusal} `UNAVAILABLE` when too many wait
+   * @throws {Refusal} `UNAVAILABLE` when too many wait; {StoreError} `CORRUPT`
    */
   async verify(password: string, hash: string | undefined): Promise<boolean> {
     const against = hash ?? (await this.#hashOfNobody());
-    const matches = await this.#inTurn(() => Bun.password.verify(password.normalize("NFC"), against));
+    const matches = await this.#inTurn(() => verifyPassword(password.normalize("NFC"), against));
     return matches && hash !== undefined;
   }
 

@@ -1,4 +1,4 @@
-import type { ServerMessage } from "../wire/sessionMessages.ts";
+import { type ServerMessage, serverMessageSchema } from "../wire/sessionMessages.ts";
 import { describeError } from "./describeError.ts";
 import { refusalOf, refused } from "./refusal.ts";
 import type { ServerLog } from "./serverLog.ts";
@@ -19,4 +19,15 @@ export function answerFailure(
   else if (request.type === "login" || request.type === "register")
     to.log("WARNING", `${to.tag} ${request.type} refused: ${refusal.code}`);
   to.connection.send(refused(request.id, refusal));
+}
+
+/**
+ * What is answered comes out of the store, where it may have been changed: a client must not take the server for one that
+ * breaks the protocol.
+ *
+ * @throws {SchemaError}
+ */
+export function requireWellFormed(answer: ServerMessage): ServerMessage {
+  serverMessageSchema.read(serverMessageSchema.write(answer), answer.type);
+  return answer;
 }

@@ -9,6 +9,7 @@ import type { Store } from "../store/store.ts";
 import { Accounts } from "./accounts.ts";
 import { CertificateBook } from "./certificateBook.ts";
 import { ConversationLogs } from "./conversationLogs.ts";
+import { DeliveryMarks } from "./deliveryMarks.ts";
 import { describeError } from "./describeError.ts";
 import { ExpiryWatch } from "./expiryWatch.ts";
 import { Listener } from "./listener.ts";
@@ -117,6 +118,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     revocation,
     certificates,
     sessions,
+    deliveryMarks: new DeliveryMarks(),
     limits,
     registration,
     offersOperator,

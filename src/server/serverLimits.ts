@@ -29,6 +29,8 @@ export interface ServerLimits {
   readonly keyPackageTakesPerTarget: TokenBucket;
   readonly conversationCreations: TokenBucket;
   readonly receiptSignatures: TokenBucket;
+  /** One token a mark. */
+  readonly deliveryMarks: TokenBucket;
 }
 
 export interface TokenBucket {
@@ -58,6 +60,7 @@ export const defaultLimits: ServerLimits = {
   keyPackageTakesPerTarget: { capacity: 10, refillMs: 6 * minute },
   conversationCreations: { capacity: 100, refillMs: 5 * minute },
   receiptSignatures: { capacity: 60, refillMs: 5 * second },
+  deliveryMarks: { capacity: 128, refillMs: 50 },
 };
 
 /** Expiry of what the store keeps for a while. */

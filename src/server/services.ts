@@ -1,6 +1,7 @@
 import type { Certificate } from "../pki/certificate.ts";
 import type { Store } from "../store/store.ts";
 import type { CertificateBook } from "./certificateBook.ts";
+import type { DeliveryMarks } from "./deliveryMarks.ts";
 import type { OwnIdentity } from "./ownIdentity.ts";
 import type { Revocation } from "./revocation.ts";
 import type { ServerLimits } from "./serverLimits.ts";
@@ -16,6 +17,7 @@ export interface Services {
   readonly revocation: Revocation;
   readonly certificates: CertificateBook;
   readonly sessions: SessionRegistry;
+  readonly deliveryMarks: DeliveryMarks;
   readonly limits: ServerLimits;
   readonly registration: "open" | "closed";
   /** Whether members are told how to reach the server's operator, once there is one. */

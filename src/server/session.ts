@@ -15,10 +15,12 @@ import { offeredOperator } from "./offeredOperator.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
-import { answerFailure } from "./requestFailure.ts";
+import { releasePair } from "./releasePair.ts";
+import { answerFailure, requireWellFormed } from "./requestFailure.ts";
 import { RequestReader } from "./requests.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
+import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
 import { timed } from "./timed.ts";
 
 export interface SessionServices extends Services, LoginServices {
@@ -193,7 +195,7 @@ export class ClientSession implements Session {
         () => this.#handle(request),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      this.send(answer);
+      this.send(requireWellFormed(answer));
     } catch (error) {
       this.#fail(error, request);
     }
@@ -227,6 +229,10 @@ export class ClientSession implements Session {
         return signReceipt(request, this, services);
       case "fetch_receipt":
         return fetchReceipt(request, member, services);
+      case "delivered":
+        return takeDeliveryMarks(request, member, services);
+      case "release_pair":
+        return releasePair(request, member, services);
       case "register":
       case "login":
         throw new Refusal("UNEXPECTED", "this connection is logged in already");

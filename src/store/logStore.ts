@@ -76,6 +76,9 @@ export interface LogStore {
    *  event loop may share one commit. */
   append(append: LogAppend): Promise<AppendOutcome>;
 
+  /** When it resolves, durably, this conversation no longer counts as the open one of its two persons; nothing else changes. */
+  releasePair(conversation: Hex): Promise<void>;
+
   /** @returns entries `from`, `from` + 1, …, at most `limit` and `maxBytes` of lines, but at least one if there is one */
   entries(request: {
     readonly conversation: Hex;

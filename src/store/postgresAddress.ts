@@ -30,15 +30,15 @@ export function defaultSslMode(host: string): SslMode {
 export function parseSslMode(text: string): SslMode {
   const mode = sslModes.find((one) => one === text);
   if (mode === undefined)
-    throw new StoreError("CANNOT_OPEN", `sslmode must be one of ${sslModes.join(", ")}, not "${text}"`);
+    throw new StoreError("CANNOT_OPEN", `sslmode must be one of ${sslModes.join(", ")}`);
   return mode;
 }
 
-/** @throws {StoreError} `CANNOT_OPEN` */
+/** @throws {StoreError} `CANNOT_OPEN`; where a URL lacks its `@`, this text is a password: no message repeats it */
 export function parsePort(text: string): number {
   const port = /^[1-9][0-9]{0,4}$/.test(text) ? Number(text) : 0;
   if (port < 1 || port > 65_535)
-    throw new StoreError("CANNOT_OPEN", `a database port is a number from 1 to 65535, not "${text}"`);
+    throw new StoreError("CANNOT_OPEN", "a database port is a number from 1 to 65535");
   return port;
 }
 

@@ -29,6 +29,13 @@ export class PostgresLog implements LogStore {
     return this.#db.accept(() => this.#appends.append(append));
   }
 
+  async releasePair(conversation: Hex): Promise<void> {
+    await this.#db.query(
+      "DELETE FROM direct_pairs WHERE conversation = (SELECT id FROM conversations WHERE conversation = $1)",
+      [conversation],
+    );
+  }
+
   async entries(request: Parameters<LogStore["entries"]>[0]): Promise<readonly EntryRecord[]> {
     const { conversation, from, limit, maxBytes } = request;
     const rows = await this.#db.query<EntryRow>(

@@ -158,6 +158,13 @@ export class SqliteLog implements LogStore {
     });
   }
 
+  releasePair(conversation: Hex): Promise<void> {
+    return this.#db.write(() => {
+      const known = this.#conversation.get(conversation);
+      if (known !== null) this.#deletePair.run(known.id);
+    });
+  }
+
   #createConversation({ conversation, create }: LogAppend): number {
     if (create === undefined) throw new StoreError("MISUSE", "the first append of a log has to create it");
     const id = this.#insertConversation.get(conversation, create.kind)?.id;

@@ -18,12 +18,16 @@ export function encodeFrame(payload: Uint8Array): Uint8Array {
 
 /**
  * Cuts a stream of bytes, in whatever pieces it arrives, into frame payloads. The peer controls every byte: a length
- * over the limit is refused as soon as its four bytes are there, and no more is ever buffered than one frame.
+ * over the limit is refused as soon as its four bytes are there, and no more is ever buffered than one frame. What that
+ * takes does not depend on the size of the pieces.
  */
 export class FrameDecoder {
   #limit: number;
-  #pieces: Uint8Array[] = [];
-  #buffered = 0;
+  /** The first chunk as it came, or a copy of all that is not consumed, with room behind it. Written behind `#end` only. */
+  #buffer: Uint8Array = new Uint8Array(0);
+  #start = 0;
+  #end = 0;
+  #isOwn = false;
   /** Payload length of the frame that has begun; 0 until its header was read. */
   #expected = 0;
 
@@ -37,12 +41,21 @@ export class FrameDecoder {
   }
 
   /**
-   * @param chunk what arrived; kept by reference until it is consumed
+   * @param chunk what arrived; may be kept by reference until it is consumed
    */
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    this.#pieces.push(chunk);
-    this.#buffered += chunk.length;
+    const left = this.#end - this.#start;
+    if (left === 0) {
+      this.#buffer = chunk;
+      this.#start = 0;
+      this.#end = chunk.length;
+      this.#isOwn = false;
+      return;
+    }
+    if (!this.#isOwn || this.#end + chunk.length > this.#buffer.length) this.#grow(left + chunk.length);
+    this.#buffer.set(chunk, this.#end);
+    this.#end += chunk.length;
   }
 
   /**
@@ -50,9 +63,10 @@ export class FrameDecoder {
    * @throws {WireError} `FRAME_TOO_LONG`, `FRAME_EMPTY`; the stream is of no use after that
    */
   next(): Uint8Array | undefined {
+    const buffered = this.#end - this.#start;
     if (this.#expected === 0) {
-      if (this.#buffered < headerBytes) return undefined;
-      this.#expected = decodeUint32(this.#gather(headerBytes));
+      if (buffered < headerBytes) return undefined;
+      this.#expected = decodeUint32(this.#buffer, this.#start);
     }
     const length = this.#expected;
     if (length === 0) throw new WireError("FRAME_EMPTY", "frame without a payload");
@@ -61,33 +75,20 @@ export class FrameDecoder {
         "FRAME_TOO_LONG",
         `frame of ${length} bytes, at most ${this.#limit} are allowed here`,
       );
-    if (this.#buffered < headerBytes + length) return undefined;
-    const whole = this.#gather(headerBytes + length);
-    const payload = whole.subarray(headerBytes, headerBytes + length);
-    this.#drop(headerBytes + length);
+    if (buffered < headerBytes + length) return undefined;
+    const begin = this.#start + headerBytes;
+    this.#start = begin + length;
     this.#expected = 0;
-    return payload;
+    return this.#buffer.subarray(begin, this.#start);
   }
 
-  /** Makes the first piece hold at least `length` bytes and returns it: at most twice a frame, so the cost is linear. */
-  #gather(length: number): Uint8Array {
-    const first = this.#pieces[0] ?? new Uint8Array(0);
-    if (first.length >= length) return first;
-    const joined = new Uint8Array(this.#buffered);
-    let offset = 0;
-    for (const piece of this.#pieces) {
-      joined.set(piece, offset);
-      offset += piece.length;
-    }
-    this.#pieces = [joined];
-    return joined;
-  }
-
-  #drop(length: number): void {
-    const first = this.#pieces[0];
-    if (first === undefined) return;
-    this.#buffered -= length;
-    if (first.length === length) this.#pieces.shift();
-    else this.#pieces[0] = first.subarray(length);
+  /** Moves what is not consumed to where twice as much has room, so that each byte is copied a few times at most. */
+  #grow(neededBytes: number): void {
+    const grown = new Uint8Array(2 * neededBytes);
+    grown.set(this.#buffer.subarray(this.#start, this.#end));
+    this.#end -= this.#start;
+    this.#start = 0;
+    this.#buffer = grown;
+    this.#isOwn = true;
   }
 }

@@ -12,9 +12,11 @@ import {
   tagged,
   text,
 } from "../base/schema.ts";
+import { deliveryAnswers, deliveryPushes, deliveryRequests } from "./deliveryMessages.ts";
 import { certificateChain } from "./handshakeMessages.ts";
 import { keyPackage } from "./keyPackageForm.ts";
 import { operatorAnswers, operatorRequests, operatorSchema } from "./operatorMessages.ts";
+import { pairAnswers, pairRequests } from "./pairMessages.ts";
 
 /**
  * What client and server say to each other inside the channel. Every request has an `id` that the client chooses,
@@ -107,6 +109,8 @@ export const requestSchema = tagged("type", {
   }),
   fetch_receipt: object({ type: literal("fetch_receipt"), id, conversation, size: integer(1) }),
   ...operatorRequests,
+  ...deliveryRequests,
+  ...pairRequests,
 });
 export type Request = SchemaType<typeof requestSchema>;
 
@@ -218,6 +222,9 @@ export const serverMessageSchema = tagged("type", {
     signed_data: base64({ min: 1, max: maxReceiptBytes }),
   }),
   ...operatorAnswers,
+  ...deliveryAnswers,
+  ...pairAnswers,
+  ...deliveryPushes,
   crl: object({ type: literal("crl"), crl: base64({ min: 1, max: maxCrlBytes }) }),
   pushed: object({
     type: literal("pushed"),

@@ -153,3 +153,22 @@ describe("readDotEnv()", () => {
     expect(Object.keys(settings)).toHaveLength(8);
   });
 });
+
+test("databaseOptions() repeats no part of a URL that lacks its @, where the password stands for the port", () => {
+  const refused = (url: string) => {
+    try {
+      databaseOptions(
+        undefined,
+        (name) => (name === "DATABASE_URL" ? url : undefined),
+        () => undefined,
+      );
+      return "accepted";
+    } catch (error) {
+      return error instanceof Error ? error.message : "";
+    }
+  };
+  for (const url of ["postgresql://alice:s3cret/chat", "postgresql://alice@db/chat?sslmode=s3cret"]) {
+    expect(refused(url)).toStartWith("DATABASE_URL: ");
+    expect(refused(url)).not.toContain("s3cret");
+  }
+});

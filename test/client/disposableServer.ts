@@ -3,8 +3,10 @@ import { TestServer } from "../server/testServer.ts";
 import { overriding } from "./overriding.ts";
 
 /** A server that ends with the block that it was made in: `await using`. */
-export async function disposableServer(): Promise<TestServer & AsyncDisposable> {
-  const server = await TestServer.create();
+export async function disposableServer(
+  options: Parameters<typeof TestServer.create>[0] = {},
+): Promise<TestServer & AsyncDisposable> {
+  const server = await TestServer.create(options);
   return Object.assign(server, { [Symbol.asyncDispose]: () => server.dispose() });
 }
 

@@ -1,10 +1,12 @@
 import { certificateTarget, crlTarget, csrTarget, signedPathTarget } from "./certificateTargets.ts";
 import { channelTargets, recordTargets } from "./channelTargets.ts";
+import { cliTargets } from "./cliTargets.ts";
 import { evidenceTargets } from "./evidenceTargets.ts";
 import { cmsTarget, keyFileTarget, pemTarget } from "./fileTargets.ts";
 import { groupTargets } from "./groupTargets.ts";
 import { logTargets } from "./logTargets.ts";
 import { plantedTargets } from "./plantedTargets.ts";
+import { crlBundleTarget, forkProofTarget } from "./proofTargets.ts";
 import type { Target } from "./target.ts";
 import { vaultTargets } from "./vaultTargets.ts";
 import { frameTarget, requestTarget, serverMessageTarget } from "./wireTargets.ts";
@@ -14,6 +16,7 @@ export const targets: readonly Target[] = [
   certificateTarget,
   signedPathTarget,
   crlTarget,
+  crlBundleTarget,
   csrTarget,
   cmsTarget,
   pemTarget,
@@ -25,8 +28,10 @@ export const targets: readonly Target[] = [
   ...recordTargets,
   ...logTargets,
   ...evidenceTargets,
+  forkProofTarget,
   ...groupTargets,
   ...vaultTargets,
+  ...cliTargets,
 ];
 
 /** @throws when there is no such target */

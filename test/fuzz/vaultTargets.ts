@@ -20,6 +20,7 @@ import {
   outgoingSchema,
   pendingSchema,
   personSchema,
+  replacedSchema,
 } from "../../src/client/vaultRecords.ts";
 import { crypto } from "../../src/crypto/crypto.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
@@ -124,6 +125,7 @@ const readers = [
     },
   }),
   reader("member", memberSchema, { device: hash, epoch: 1, path_at: 1, path_messages: 0, path_due: false }),
+  reader("replacement", replacedSchema, { at: 5 }),
   reader("pending", pendingSchema, {
     ...{
       action: "create",

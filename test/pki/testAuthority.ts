@@ -71,6 +71,11 @@ export async function createTestAuthority(
   return authority({ ca, caPkcs8, nowMs, keyType, above: [] });
 }
 
+/** The same over a CA that is there already, such as one that `ca init` has made. */
+export function testAuthorityOf(ca: Certificate, caPkcs8: Uint8Array): TestAuthority {
+  return authority({ ca, caPkcs8, nowMs: Date.now(), keyType: "p256", above: [] });
+}
+
 function authority(self: {
   ca: Certificate;
   caPkcs8: Uint8Array;
@@ -90,7 +95,7 @@ function authority(self: {
         issuerKey: caKey,
         subjectSpki: key.spki,
         profile,
-        notBeforeMs: options.notBeforeMs ?? nowMs - 3_600_000,
+        notBeforeMs: options.notBeforeMs ?? Math.max(nowMs - 3_600_000, ca.notBeforeMs),
         notAfterMs: options.notAfterMs ?? nowMs + 365 * day,
         random: systemRandom,
       }),

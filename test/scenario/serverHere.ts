@@ -4,7 +4,7 @@ import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { type Certificate, decodeCertificate } from "../../src/pki/certificate.ts";
 import { decodePrivateKey } from "../../src/pki/keyFile.ts";
 import { parsePem } from "../../src/pki/pem.ts";
-import { type RunningServer, startServer } from "../../src/server/server.ts";
+import { type RunningServer, type ServerOptions, startServer } from "../../src/server/server.ts";
 import { openSqliteStore } from "../../src/store/sqliteStore.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { World } from "./world.ts";
@@ -28,7 +28,11 @@ function readCertificate(file: string): Certificate {
 }
 
 /** A world's server inside of this process, with a good certificate and a store that does as the test wants. */
-export async function startServerHere(world: World, wrap: (store: Store) => Store): Promise<RunningServer> {
+export async function startServerHere(
+  world: World,
+  wrap: (store: Store) => Store = (store) => store,
+  over: Partial<ServerOptions> = {},
+): Promise<RunningServer> {
   const { certificate, key } = await readCredential(world.path("server/certs/server"));
   const store = await openSqliteStore({ file: world.path("server/securechat.db") });
   return await startServer({
@@ -42,5 +46,6 @@ export async function startServerHere(world: World, wrap: (store: Store) => Stor
     random: systemRandom,
     now: Date.now,
     log: () => {},
+    ...over,
   });
 }

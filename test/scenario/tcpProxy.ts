@@ -3,10 +3,12 @@ import type { Socket, TCPSocketListener } from "bun";
 /** Stands between client and server on loopback, forwards every byte and keeps a copy of it. */
 export class TcpProxy {
   readonly #chunks: Buffer[] = [];
+  readonly #sentByClients: Buffer[] = [];
   readonly #listener: TCPSocketListener<Pair>;
 
   constructor(targetPort: number) {
     const chunks = this.#chunks;
+    const sentByClients = this.#sentByClients;
     const flush = (socket: Socket<Pair>) => {
       const { pending } = socket.data;
       while (pending.length > 0) {
@@ -21,7 +23,8 @@ export class TcpProxy {
     };
     const forward = (socket: Socket<Pair>, data: Buffer) => {
       chunks.push(Buffer.from(data));
-      const { peer } = socket.data;
+      const { peer, isClient } = socket.data;
+      if (isClient) sentByClients.push(Buffer.from(data));
       if (peer === undefined) socket.data.early.push(Buffer.from(data));
       else {
         peer.data.pending.push(Buffer.from(data));
@@ -40,11 +43,11 @@ export class TcpProxy {
       socket: {
         ...handlers,
         async open(client) {
-          client.data = { peer: undefined, pending: [], early: [] };
+          client.data = { isClient: true, peer: undefined, pending: [], early: [] };
           const upstream = await Bun.connect<Pair>({
             hostname: "127.0.0.1",
             port: targetPort,
-            data: { peer: client, pending: [], early: [] },
+            data: { isClient: false, peer: client, pending: [], early: [] },
             socket: handlers,
           });
           client.data.peer = upstream;
@@ -64,12 +67,18 @@ export class TcpProxy {
     return Buffer.concat(this.#chunks);
   }
 
+  /** What crossed from clients to the server, in order. */
+  get sentByClients(): Buffer {
+    return Buffer.concat(this.#sentByClients);
+  }
+
   stop(): void {
     this.#listener.stop(true);
   }
 }
 
 interface Pair {
+  readonly isClient: boolean;
   peer: Socket<Pair> | undefined;
   /** Bytes on their way to this socket. */
   readonly pending: Buffer[];

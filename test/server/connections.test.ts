@@ -2,23 +2,12 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { encodeHex } from "../../src/base/hex.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { encodeFrame, maxHandshakeFrameBytes, maxSessionFrameBytes } from "../../src/wire/frame.ts";
-import type { AlertCode } from "../../src/wire/handshakeMessages.ts";
 import { createTestAuthority } from "../pki/testAuthority.ts";
-import { clearAlertCode, RawClient, RawSocket } from "./rawClient.ts";
+import { endInClear, RawClient, RawSocket } from "./rawClient.ts";
 import { directConversation } from "./testConversation.ts";
 import { TestServer } from "./testServer.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
-
-/** Reads to the end of the connection. @returns the last alert in clear, if there was one */
-async function clearEnd(socket: RawSocket): Promise<AlertCode | undefined> {
-  let alert: AlertCode | undefined;
-  for (;;) {
-    const payload = await socket.read().catch(() => undefined);
-    if (payload === undefined) return alert;
-    alert = clearAlertCode(payload) ?? alert;
-  }
-}
 
 describe("a connection before the handshake", () => {
   let server: TestServer;
@@ -30,7 +19,7 @@ describe("a connection before the handshake", () => {
   const sent = async (bytes: Uint8Array) => {
     const socket = await RawSocket.dial(server.port);
     socket.writeBytes(bytes);
-    return clearEnd(socket);
+    return endInClear(socket);
   };
 
   test("is ended with an alert for whatever is no hello", async () => {
@@ -175,7 +164,7 @@ describe("time limits", () => {
   test("end a connection that says nothing, one that doesn't log in, and one that falls silent", async () => {
     const server = await TestServer.create({ limits: { handshakeMs: 300, loginMs: 300, idleMs: 300 } });
     const silent = await RawSocket.dial(server.port);
-    expect(await clearEnd(silent)).toBe("timeout");
+    expect(await endInClear(silent)).toBe("timeout");
     const person = await server.person("alice");
     const waiting = await server.dial(person);
     expect(await waiting.ended).toBe("timeout");
@@ -198,7 +187,7 @@ describe("time limits", () => {
 });
 
 describe("limits on connections", () => {
-  const refusedByCount = async (server: TestServer) => clearEnd(await RawSocket.dial(server.port));
+  const refusedByCount = async (server: TestServer) => endInClear(await RawSocket.dial(server.port));
 
   test("hold for connections in all, and places become free again", async () => {
     const server = await TestServer.create({ limits: { connections: 2 } });
@@ -317,7 +306,7 @@ test("stop() answers what was posted, tells everybody, and can be called again",
   const { running } = server;
   await Promise.all([running.stop(), running.stop()]);
   expect([await aliceClient.ended, await bobClient.ended]).toEqual(["shutting_down", "shutting_down"]);
-  expect(await clearEnd(halfOpen)).toBe("shutting_down");
+  expect(await endInClear(halfOpen)).toBe("shutting_down");
   const accepted = (await Promise.all(answers)).filter((answer) => answer?.type === "accepted").length;
   await expect(RawSocket.dial(running.port)).rejects.toThrow();
   await server.start();

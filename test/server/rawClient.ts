@@ -1,4 +1,4 @@
-import type { Socket } from "bun";
+import type { Socket, TCPSocketListener } from "bun";
 import { decodeJson, encodeJson } from "../../src/base/schema.ts";
 import { ChannelError } from "../../src/channel/channelError.ts";
 import { connectChannel, type Transport } from "../../src/channel/exchange.ts";
@@ -27,13 +27,13 @@ export interface Identity {
 type Any = Request | LoginRequest;
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
 export type Answer<T extends ServerMessage["type"]> = Extract<ServerMessage, { type: T }>;
-type Push = Answer<"pushed" | "receipt" | "crl">;
+type Push = Exclude<ServerMessage, { id: number }>;
 
 /** Frames over a real socket, with everything open to the test. */
 export class RawSocket implements Transport {
   readonly #decoder = new FrameDecoder(maxSessionFrameBytes);
   readonly #queue = new SendQueue();
-  #socket: Socket | undefined;
+  #socket: Pick<Socket, "write" | "pause" | "resume" | "end"> | undefined;
   #closed = false;
   #corked = false;
   #wake: (() => void) | undefined;
@@ -44,18 +44,31 @@ export class RawSocket implements Transport {
       hostname: "127.0.0.1",
       port,
       socket: {
-        data: (_, chunk) => {
-          raw.#decoder.push(chunk);
-          raw.#wake?.();
-        },
+        data: (_, chunk) => raw.#received(chunk),
         drain: () => raw.#flush(),
-        close: () => {
-          raw.#closed = true;
-          raw.#wake?.();
-        },
+        close: () => raw.#gone(),
       },
     });
     return raw;
+  }
+
+  /** Takes connections on a free port of this machine. */
+  static listen(taken: (raw: RawSocket) => void): TCPSocketListener<RawSocket> {
+    return Bun.listen<RawSocket>({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        open: (socket) => {
+          const raw = new RawSocket();
+          raw.#socket = socket;
+          socket.data = raw;
+          taken(raw);
+        },
+        data: ({ data: raw }, chunk) => raw.#received(chunk),
+        drain: ({ data: raw }) => raw.#flush(),
+        close: ({ data: raw }) => raw.#gone(),
+      },
+    });
   }
 
   get closed(): boolean {
@@ -107,6 +120,16 @@ export class RawSocket implements Transport {
 
   end(): void {
     this.#socket?.end();
+  }
+
+  #received(chunk: Uint8Array): void {
+    this.#decoder.push(chunk);
+    this.#wake?.();
+  }
+
+  #gone(): void {
+    this.#closed = true;
+    this.#wake?.();
   }
 
   #flush(): void {
@@ -248,7 +271,7 @@ export class RawClient {
   #dispatch(bytes: Uint8Array): void {
     const message = decodeJson(serverMessageSchema, bytes, maxSessionFrameBytes);
     this.received.push(message);
-    if (message.type === "pushed" || message.type === "receipt" || message.type === "crl") {
+    if (!("id" in message)) {
       this.#pushes.push(message);
       this.#wakePush?.();
       return;
@@ -265,4 +288,14 @@ export class RawClient {
 export function clearAlertCode(payload: Uint8Array): AlertCode | undefined {
   const match = /^\{"type":"alert","code":"([a-z_]+)"\}$/.exec(new TextDecoder().decode(payload));
   return alertCodes.find((code) => code === match?.[1]);
+}
+
+/** Reads to the end of a connection that has no keys yet. @returns the last alert in clear, if there was one */
+export async function endInClear(socket: RawSocket): Promise<AlertCode | undefined> {
+  let alert: AlertCode | undefined;
+  for (;;) {
+    const payload = await socket.read().catch(() => undefined);
+    if (payload === undefined) return alert;
+    alert = clearAlertCode(payload) ?? alert;
+  }
 }

@@ -641,6 +641,34 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         });
       });
 
+      test("releasePair() lets the pair open another, and frees nothing that is not its own", async () => {
+        const [alice, bob] = [await withCertificate(store), await withCertificate(store)];
+        const direct = (conversation: Hex) =>
+          store.log.append(
+            append({
+              conversation,
+              entries: [entry(alice.fingerprint, 1)],
+              create: { kind: "direct", pair: [alice.person, bob.person] },
+            }),
+          );
+        const [first, second, third] = [randomHex(16), randomHex(16), randomHex(16)];
+        expect(await direct(first)).toEqual({ kind: "appended" });
+        await store.log.releasePair(randomHex(16));
+        expect(await direct(second)).toEqual({ kind: "pair_exists", conversation: first });
+        await store.log.releasePair(first);
+        expect(await direct(second)).toEqual({ kind: "appended" });
+        await store.log.releasePair(first);
+        expect(await direct(third)).toEqual({ kind: "pair_exists", conversation: second });
+        // The log of the first is as it was.
+        expect(await store.log.size(first)).toBe(1);
+        const next = append({
+          conversation: first,
+          expectedSize: 1,
+          entries: [entry(alice.fingerprint, 2)],
+        });
+        expect(await store.log.append(next)).toEqual({ kind: "appended" });
+      });
+
       test("append() refuses a blob that is not there or somebody else's, and stores nothing then", async () => {
         const [alice, bob] = [await withCertificate(store), await withCertificate(store)];
         const conversation = await conversationOf(store, alice, bob);

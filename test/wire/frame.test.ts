@@ -1,3 +1,4 @@
+import { heapStats } from "bun:jsc";
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { concatBytes, encodeUint32 } from "../../src/base/bytes.ts";
@@ -133,5 +134,26 @@ describe("FrameDecoder", () => {
       payload = decoder.next();
     }
     expect(payload?.length).toBe(maxSessionFrameBytes);
+  });
+
+  test("keeps one buffer for a frame, however small the pieces are that it comes in", () => {
+    const arrays = () => {
+      Bun.gc(true);
+      const {
+        Uint8Array: plain = 0,
+        Buffer: buffers = 0,
+        ArrayBuffer: memory = 0,
+      } = heapStats().objectTypeCounts;
+      return plain + buffers + memory;
+    };
+    const decoder = new FrameDecoder();
+    const before = arrays();
+    for (const byte of encodeFrame(new Uint8Array(maxHandshakeFrameBytes)).subarray(0, -1)) {
+      decoder.push(Buffer.alloc(1, byte));
+      expect(decoder.next()).toBeUndefined();
+    }
+    expect(arrays() - before).toBeLessThan(1_000);
+    decoder.push(new Uint8Array(1));
+    expect(decoder.next()).toEqual(new Uint8Array(maxHandshakeFrameBytes));
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { encodeUtf8 } from "../../src/base/bytes.ts";
 import { formatJson, parseJson, type Schema, SchemaError } from "../../src/base/schema.ts";
+import { maxMarksPerAnswer, maxMarksPerRequest } from "../../src/wire/deliveryMessages.ts";
 import { maxSessionFrameBytes } from "../../src/wire/frame.ts";
 import { maxKeyPackageBytes } from "../../src/wire/keyPackageForm.ts";
 import {
@@ -32,6 +33,7 @@ const pushed = {
   entries: [{ at: 1, line: "{}" }],
   checkpoint,
 };
+const deliveryMark = { conversation: hex(16), member: hex(32), size: 1 };
 
 const authenticated = {
   ...{ type: "authenticated", id: 1, username: "alice", email: "alice@example.org", time: 1 },
@@ -51,6 +53,11 @@ const samples: readonly (readonly [Schema<unknown>, Record<string, unknown>])[] 
   [serverMessageSchema, { ...authenticated, operator }],
   [requestSchema, { type: "fetch_operator_key_package", id: 3 }],
   [serverMessageSchema, operatorKeyPackage],
+  [requestSchema, { type: "delivered", id: 5, marks: [{ conversation: hex(16), size: 1 }] }],
+  [requestSchema, { type: "release_pair", id: 6, conversation: hex(16) }],
+  [serverMessageSchema, { type: "delivery_marks", id: 5, marks: [deliveryMark] }],
+  [serverMessageSchema, { type: "delivered", ...deliveryMark }],
+  [serverMessageSchema, { type: "pair_released", id: 6, conversation: hex(16) }],
 ];
 
 const refuses = (schema: Schema<unknown>, value: unknown) =>
@@ -64,6 +71,26 @@ describe("session messages", () => {
       const text = JSON.stringify(message);
       expect(formatJson(schema, parseJson(schema, text))).toBe(text);
     }
+  });
+
+  test("have at most so many delivery marks, and none over nothing", () => {
+    const request = (count: number, size = 1) => ({
+      type: "delivered",
+      id: 1,
+      marks: Array.from({ length: count }, () => ({ conversation: hex(16), size })),
+    });
+    for (const [schema, made, most] of [
+      [requestSchema, request, maxMarksPerRequest],
+      [
+        serverMessageSchema,
+        (count: number) => ({ type: "delivery_marks", id: 1, marks: Array(count).fill(deliveryMark) }),
+        maxMarksPerAnswer,
+      ],
+    ] as const) {
+      expect(() => parseJson<unknown>(schema, JSON.stringify(made(most)))).not.toThrow();
+      refuses(schema, made(most + 1));
+    }
+    refuses(requestSchema, request(1, 0));
   });
 
   test("are refused with a field missing, with one more, and under an unknown type", () => {
