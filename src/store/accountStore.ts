@@ -36,6 +36,14 @@ export interface AttemptCounter {
   readonly delayMs: (failures: number) => number;
 }
 
+/** What the sessions of an account have to live up to. */
+export interface Standing {
+  readonly account: number;
+  /** The number of its session that began last; 0: none yet. */
+  readonly session: number;
+  readonly disabled: boolean;
+}
+
 /** Every write is durable when its promise resolves, and atomic; when it rejects, nothing or all of it was stored. */
 export interface AccountStore {
   /** Creates account and certificate together, or neither.
@@ -64,6 +72,13 @@ export interface AccountStore {
   }): Promise<"bound" | "certificate_conflict">;
 
   setDisabled(account: number, disabled: boolean): Promise<void>;
+
+  /** A session of the account begins: it takes the place of all before it, whichever process has them.
+   *  @returns its number, higher than theirs */
+  beginSession(account: number): Promise<number>;
+
+  /** @returns those of the accounts that there are, in no particular order */
+  standings(accounts: readonly number[]): Promise<readonly Standing[]>;
 
   /** Gives an account another password hash, over the password itself, if its hash is still `earlier`.
    *  @returns false when it is not, or there is no such account; nothing changed then */

@@ -1,10 +1,12 @@
 import type { Hex } from "../base/hex.ts";
 import { type AccountRow, accountOf } from "./accountRow.ts";
-import type { Account, AccountStore, CertificateRecord } from "./accountStore.ts";
+import type { Account, AccountStore, CertificateRecord, Standing } from "./accountStore.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
 import { type PostgresCertificates, putCertificate } from "./postgresCertificates.ts";
+import { changeChannel, type PostgresChanges } from "./postgresChanges.ts";
 import type { PostgresDatabase, Transaction } from "./postgresDatabase.ts";
 import { unavailable } from "./postgresError.ts";
+import { StoreError } from "./storeError.ts";
 import { Undo } from "./undo.ts";
 
 type UserRow = AccountRow<boolean>;
@@ -18,10 +20,12 @@ const select = `SELECT u.id, u.email, u.username, u.salt, u.pwd_hash, u.disabled
 export class PostgresAccounts implements AccountStore {
   readonly #db: PostgresDatabase;
   readonly #certificates: PostgresCertificates;
+  readonly #changes: PostgresChanges;
 
-  constructor(db: PostgresDatabase, certificates: PostgresCertificates) {
+  constructor(db: PostgresDatabase, certificates: PostgresCertificates, changes: PostgresChanges) {
     this.#db = db;
     this.#certificates = certificates;
+    this.#changes = changes;
   }
 
   create(account: Parameters<AccountStore["create"]>[0]): Promise<Created> {
@@ -86,7 +90,29 @@ export class PostgresAccounts implements AccountStore {
   }
 
   async setDisabled(account: number, disabled: boolean): Promise<void> {
-    await this.#db.query("UPDATE users SET disabled = $1 WHERE id = $2::bigint", [disabled, account]);
+    await this.#db.query(
+      `WITH changed AS (UPDATE users SET disabled = $1 WHERE id = $2::bigint RETURNING id)
+       SELECT pg_notify($3, $4) FROM changed`,
+      [disabled, account, changeChannel, this.#changes.payload({ kind: "account", account })],
+    );
+  }
+
+  async beginSession(account: number): Promise<number> {
+    const [begun] = await this.#db.query<{ sessions: number }>(
+      `WITH begun AS (UPDATE users SET sessions = sessions + 1 WHERE id = $1::bigint RETURNING sessions)
+       SELECT sessions, pg_notify($2, $3) FROM begun`,
+      [account, changeChannel, this.#changes.payload({ kind: "account", account })],
+    );
+    if (begun === undefined) throw new StoreError("MISUSE", `there is no account ${account}`);
+    return begun.sessions;
+  }
+
+  async standings(accounts: readonly number[]): Promise<readonly Standing[]> {
+    const rows = await this.#db.query<{ id: number; sessions: number; disabled: boolean }>(
+      "SELECT id, sessions, disabled FROM users WHERE id = ANY($1::bigint[])",
+      [arrayLiteral(accounts)],
+    );
+    return rows.map(({ id, sessions, disabled }) => ({ account: id, session: sessions, disabled }));
   }
 
   async replacePassword(change: Parameters<AccountStore["replacePassword"]>[0]): Promise<boolean> {

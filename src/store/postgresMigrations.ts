@@ -171,7 +171,8 @@ const migrations: readonly string[] = [
     changed_at   BIGINT NOT NULL,
     PRIMARY KEY (conversation, size)
   );
-  `,
+  `, // How many sessions an account has had: nodes tell by it which of two is the newer one.
+  "ALTER TABLE users ADD COLUMN sessions BIGINT NOT NULL DEFAULT 0",
 ];
 
 export const postgresSchemaVersion = migrations.length;

@@ -59,7 +59,7 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
   });
   const changes = new PostgresChanges(connection);
   return {
-    accounts: new PostgresAccounts(db, new PostgresCertificates(db)),
+    accounts: new PostgresAccounts(db, new PostgresCertificates(db), changes),
     keyPackages: new PostgresKeyPackages(db),
     blobs: new PostgresBlobs(db),
     log: new PostgresLog(db, changes),

@@ -1,6 +1,6 @@
 import type { Hex } from "../base/hex.ts";
 import { type AccountRow, accountOf } from "./accountRow.ts";
-import type { Account, AccountStore, CertificateRecord } from "./accountStore.ts";
+import type { Account, AccountStore, CertificateRecord, Standing } from "./accountStore.ts";
 import type { SqliteCertificates } from "./sqliteCertificates.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
@@ -20,6 +20,9 @@ export class SqliteAccounts implements AccountStore {
   readonly #bind;
   readonly #dropPackages;
   readonly #setDisabled;
+  readonly #disabled;
+  /** By account. One process has all sessions, and they end with it: their numbers needn't outlive it. */
+  readonly #sessions = new Map<number, number>();
   readonly #replacePassword;
   readonly #failures;
   readonly #countFailure;
@@ -43,6 +46,7 @@ export class SqliteAccounts implements AccountStore {
        WHERE certificate = (SELECT certificate FROM users WHERE id = ?) AND certificate <> ?`,
     );
     this.#setDisabled = db.prepare<null, [number, number]>("UPDATE users SET disabled = ? WHERE id = ?");
+    this.#disabled = db.prepare<{ disabled: number }, [number]>("SELECT disabled FROM users WHERE id = ?");
     this.#replacePassword = db.prepare<null, [string, number, string]>(
       "UPDATE users SET pwd_hash = ?, salt = NULL WHERE id = ? AND pwd_hash = ?",
     );
@@ -113,6 +117,26 @@ export class SqliteAccounts implements AccountStore {
 
   setDisabled(account: number, disabled: boolean): Promise<void> {
     return this.#db.write(() => void this.#setDisabled.run(disabled ? 1 : 0, account));
+  }
+
+  beginSession(account: number): Promise<number> {
+    return this.#db.read(() => {
+      if (this.#disabled.get(account) === null)
+        throw new StoreError("MISUSE", `there is no account ${account}`);
+      const number = (this.#sessions.get(account) ?? 0) + 1;
+      this.#sessions.set(account, number);
+      return number;
+    });
+  }
+
+  standings(accounts: readonly number[]): Promise<readonly Standing[]> {
+    return this.#db.read(() =>
+      accounts.flatMap((account) => {
+        const row = this.#disabled.get(account);
+        if (row === null) return [];
+        return [{ account, session: this.#sessions.get(account) ?? 0, disabled: row.disabled === 1 }];
+      }),
+    );
   }
 
   replacePassword(change: Parameters<AccountStore["replacePassword"]>[0]): Promise<boolean> {
