@@ -7,7 +7,9 @@ import { PkiError } from "../pki/pkiError.ts";
 import { type VerifiedCertificate, verifyPath } from "../pki/verifyPath.ts";
 import type { Store } from "../store/store.ts";
 import { Accounts } from "./accounts.ts";
+import { AccountWatch } from "./accountWatch.ts";
 import { CertificateBook } from "./certificateBook.ts";
+import { ChangeFollower } from "./changeFollower.ts";
 import { ConversationLogs } from "./conversationLogs.ts";
 import { DeliveryMarks } from "./deliveryMarks.ts";
 import { describeError } from "./describeError.ts";
@@ -129,18 +131,22 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const readiness = new Readiness(shared);
   const logs = new ConversationLogs(store.log, certificates);
   const relay = new Relay({ ...shared, logs });
+  const accountWatch = new AccountWatch(shared);
   const passwords = new PasswordHasher(limits);
   const verifyClient = clientVerifier(shared);
   const services: SessionServices = {
     ...shared,
     logs,
     relay,
+    accountWatch,
     accounts: new Accounts({ ...shared, passwords }),
     handshake: () => ({ random, chain: identity.chain, key: identity.key, verifyClient }),
   };
 
   await passwords.prepare();
   await storeIdentity(shared, identity);
+  const follower = new ChangeFollower({ ...shared, relay, accountWatch });
+  const endFollowing = await store.changes?.follow(follower);
   const running = new Set<Promise<void>>();
   const operators = new OperatorSessions(services);
   const listener = new Listener({
@@ -170,6 +176,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     readiness.stop();
     clearInterval(sweeper);
     relay.refuseNewPosts();
+    follower.stop();
+    await endFollowing?.();
     await relay.whenIdle();
     await Promise.all([
       operators.stop(new ChannelError("SHUTTING_DOWN", "the server is shutting down")),

@@ -4,6 +4,7 @@ import { ChannelError } from "../channel/channelError.ts";
 import { acceptChannel, type ExchangeOptions } from "../channel/exchange.ts";
 import type { LoginRequest, Request, ServerMessage } from "../wire/sessionMessages.ts";
 import { WireError } from "../wire/wireError.ts";
+import type { AccountWatch } from "./accountWatch.ts";
 import { fetchBlob, putBlob } from "./blobs.ts";
 import type { Connection } from "./connection.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
@@ -24,6 +25,7 @@ import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
 import { timed } from "./timed.ts";
 
 export interface SessionServices extends Services, LoginServices {
+  readonly accountWatch: AccountWatch;
   readonly logs: ConversationLogs;
   readonly relay: Relay;
   /** As the server is when the handshake begins: its certificate may be renewed while it runs. */
@@ -95,6 +97,7 @@ export class ClientSession implements Session {
   readonly member: Member;
   readonly #connection: SessionConnection;
   readonly #services: SessionServices;
+  #number = 0;
   #postsInFlight = 0;
   #postBytesInFlight = 0;
   #wake: (() => void) | undefined;
@@ -103,6 +106,10 @@ export class ClientSession implements Session {
     this.#connection = connection;
     this.member = member;
     this.#services = services;
+  }
+
+  get number(): number {
+    return this.#number;
   }
 
   send(message: ServerMessage): void {
@@ -134,15 +141,18 @@ export class ClientSession implements Session {
   }
 
   async #welcome(id: number | undefined): Promise<void> {
-    const { store, now, revocation, certificates, sessions } = this.#services;
-    const { fingerprint, username, email } = this.member;
+    const { store, now, revocation, certificates, sessions, accountWatch } = this.#services;
+    const { account, fingerprint, username, email } = this.member;
     await certificates.load([fingerprint]);
     const waiting = await store.keyPackages.count(fingerprint, now());
     const operator = await offeredOperator(this.#services);
+    // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
+    this.#connection.requireOpen();
+    // The operator has no account, and one session at each node.
+    this.#number = account === undefined ? 0 : await accountWatch.begin(account);
     // A CRL may have come since the handshake; from here on it finds this session.
     if (revocation.isRevoked(this.member.certificate))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
-    // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
     this.#connection.requireOpen();
     // From here on without a pause: nothing may be pushed before the answer.
     sessions.add(this);
