@@ -58,10 +58,9 @@ export class ForeignEntries {
     if (told !== undefined && size <= told) return;
     const from = told ?? changedFrom;
     // Without a query where nobody is concerned: every server hears of every entry.
-    const known =
-      sessions.isEmpty
-        ? []
-        : (this.#readers.find(conversation) ?? (await this.#currentReaders(conversation)));
+    const known = sessions.isEmpty
+      ? []
+      : (this.#readers.find(conversation) ?? (await this.#currentReaders(conversation)));
     if (!known.some((reader) => this.#isOnline(reader, from))) {
       this.#told.forget(conversation);
       return;

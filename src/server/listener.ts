@@ -19,6 +19,7 @@ const stopMs = 6_000;
 interface ListenerOptions {
   readonly host: string;
   readonly port: number;
+  readonly reusePort: boolean;
   readonly limits: ServerLimits;
   readonly log: ServerLog;
   readonly meter: ServerMeter;
@@ -42,12 +43,13 @@ export class Listener {
   /** @throws {ServerError} `PORT_IN_USE`, `PORT_FORBIDDEN`, `ADDRESS_UNAVAILABLE`, `LISTEN_FAILED` */
   constructor(options: ListenerOptions) {
     this.#options = options;
-    const { host, port } = options;
+    const { host, port, reusePort } = options;
     try {
       this.#socket = Bun.listen<Connection | undefined>({
         hostname: host,
         port,
-        exclusive: true,
+        // The runtime knows the option, its types don't.
+        ...(reusePort ? { reusePort } : { exclusive: true }),
         socket: {
           open: (socket) => this.#opened(socket),
           data: (socket, chunk) => socket.data?.received(chunk),

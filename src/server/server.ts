@@ -37,6 +37,8 @@ export interface ServerOptions {
   readonly host: string;
   /** 0: the system chooses. */
   readonly port: number;
+  /** Whether other processes of the same user may listen on the same port: Linux deals the connections out to them. */
+  readonly reusePort?: boolean;
   /** The server's certificate, then its intermediates, DER. */
   readonly chain: readonly Uint8Array[];
   readonly key: PrivateKey;
@@ -152,6 +154,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const listener = new Listener({
     host,
     port: options.port,
+    reusePort: options.reusePort === true,
     limits,
     log,
     meter,

@@ -143,7 +143,6 @@ describe.skipIf(!hasPostgres)("two servers on one PostgreSQL", () => {
       for (let line = waiting.shift(); line !== undefined; line = waiting.shift())
         places.push((await client.expect("accepted", { type: "post", line })).index);
     };
-    calls.length = 0;
     await Promise.all(
       people.flatMap(({ client }, who) => upTo(lanes).map(() => post(client, lines[who] ?? []))),
     );
