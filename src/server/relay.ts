@@ -45,7 +45,9 @@ export class Relay {
   readonly #writer: LogWriter;
   readonly #work = new Map<Hex, Work>();
   readonly #idle: (() => void)[] = [];
-  readonly #retries = new Set<Timer>();
+  /** What could not be told because the store has failed. */
+  readonly #late = new Map<Hex, LogChange>();
+  #lateTimer: Timer | undefined;
   #closing = false;
 
   constructor(services: RelayServices) {
@@ -90,7 +92,7 @@ export class Relay {
   /** From now on posts are refused with `UNAVAILABLE`. */
   refuseNewPosts(): void {
     this.#closing = true;
-    for (const timer of this.#retries) clearTimeout(timer);
+    clearTimeout(this.#lateTimer);
   }
 
   /** Posts that nobody works on yet. */
@@ -144,21 +146,26 @@ export class Relay {
         await tellReceipt(this.#services, conversation, size);
       }
     } catch (error) {
-      this.#services.log(
-        "WARNING",
-        `conversation ${conversation}: not told what others did: ${describeError(error)}`,
-      );
-      if (news !== undefined) this.#retry(news);
+      // While the store is away there is nothing to say of this log. What fails otherwise would fail again.
+      if (refusalOf(error).code === "UNAVAILABLE") {
+        if (news !== undefined) this.#retry(news);
+        return;
+      }
+      const reason = describeError(error);
+      this.#services.log("ERROR", `conversation ${conversation}: not told what others did: ${reason}`);
     }
   }
 
   #retry(news: LogChange): void {
     if (this.#closing) return;
-    const timer = setTimeout(() => {
-      this.#retries.delete(timer);
-      void this.follow(news);
+    const { conversation } = news;
+    this.#late.set(conversation, merged(this.#late.get(conversation), news));
+    this.#lateTimer ??= setTimeout(() => {
+      this.#lateTimer = undefined;
+      const late = [...this.#late.values()];
+      this.#late.clear();
+      for (const one of late) void this.follow(one);
     }, retryMs);
-    this.#retries.add(timer);
   }
 }
 

@@ -37,6 +37,8 @@ describe.skipIf(!hasPostgres)("two servers on one PostgreSQL", () => {
   let a: TestServer;
   let b: TestServer;
   const calls: string[] = [];
+  /** What a server waits for before it reads a checkpoint. */
+  const gates = new Map<string, Promise<void>>();
   let count = 0;
 
   /** Notes each call of the log of server `name`. */
@@ -51,7 +53,11 @@ describe.skipIf(!hasPostgres)("two servers on one PostgreSQL", () => {
       appendInTurn: (conversation, judge) => noted("appendInTurn", log.appendInTurn(conversation, judge)),
       size: (conversation) => noted("size", log.size(conversation)),
       entries: (request) => noted("entries", log.entries(request)),
-      checkpoint: (conversation) => noted("checkpoint", log.checkpoint(conversation)),
+      checkpoint: async (conversation) => {
+        noted("checkpoint", undefined);
+        await gates.get(name);
+        return log.checkpoint(conversation);
+      },
       readers: (conversation) => noted("readers", log.readers(conversation)),
     });
   };
@@ -191,9 +197,15 @@ describe.skipIf(!hasPostgres)("two servers on one PostgreSQL", () => {
     await conversation.post(bob.client, conversation.message(bob.person));
     await sent(client, conversation, 2);
     const removal = await conversation.commit(alice.client, alice.person, { remove: [carol] });
+    const gate = Promise.withResolvers<void>();
+    gates.set("b", gate.promise);
+    calls.length = 0;
     await conversation.post(alice.client, removal);
-    await sent(client, conversation, 3);
+    while (!calls.includes("b checkpoint")) await Bun.sleep(5);
+    // The log goes on before B looks.
     await conversation.post(alice.client, conversation.message(alice.person));
+    gate.resolve();
+    await sent(client, conversation, 3);
     await sent(bob.client, conversation, 4);
     const request = { type: "fetch_entries", conversation: conversation.id, from: 0, limit: 256 } as const;
     expect((await client.expect("entries", request)).checkpoint.size).toBe(4);
