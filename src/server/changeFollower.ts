@@ -4,6 +4,7 @@ import type { AccountWatch } from "./accountWatch.ts";
 import { describeError } from "./describeError.ts";
 import type { Relay } from "./relay.ts";
 import type { Services } from "./services.ts";
+import type { SharedCrls } from "./sharedCrls.ts";
 
 const conversationsPerQuery = 256;
 const retryMs = 1_000;
@@ -11,6 +12,8 @@ const retryMs = 1_000;
 type FollowerServices = Pick<Services, "store" | "sessions" | "log"> & {
   readonly relay: Relay;
   readonly accountWatch: AccountWatch;
+  /** `undefined`: this server goes by no list. */
+  readonly sharedCrls: SharedCrls | undefined;
 };
 
 /** Passes on what other servers on the same store have changed. */
@@ -25,7 +28,7 @@ export class ChangeFollower implements ChangeListener {
   }
 
   changed(change: Change): void {
-    const { relay, accountWatch } = this.#services;
+    const { relay, accountWatch, sharedCrls } = this.#services;
     switch (change.kind) {
       case "log":
         void relay.follow(change);
@@ -36,14 +39,18 @@ export class ChangeFollower implements ChangeListener {
       case "account":
         accountWatch.changed(change.account);
         break;
+      case "crl":
+        sharedCrls?.exchangeSoon();
+        break;
     }
   }
 
   missed(): void {
-    const { relay, accountWatch, log } = this.#services;
+    const { relay, accountWatch, sharedCrls, log } = this.#services;
     log("WARNING", "The connection on which the database tells of other servers was lost: catching up");
     relay.forgetReaders();
     accountWatch.checkAll();
+    sharedCrls?.exchangeSoon();
     this.#mustCatchUp = true;
     if (!this.#catchingUp) void this.#catchUp();
   }

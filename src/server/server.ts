@@ -32,6 +32,7 @@ import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import { runSession, type SessionServices } from "./session.ts";
 import { type Member, SessionRegistry } from "./sessionRegistry.ts";
+import { SharedCrls } from "./sharedCrls.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -109,7 +110,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     authorities: decodedOrNone(options.chain.slice(1)),
     ...(options.crlPolicy === undefined ? {} : { policy: options.crlPolicy }),
   });
-  if (options.crl !== undefined) revocation.replace(options.crl, now());
+  if (options.crl !== undefined) {
+    revocation.replace(options.crl, now());
+    // Another server may have been given a newer one.
+    const take = (file: Uint8Array) => void revocation.replace(file, now());
+    await new SharedCrls({ store, revocation, log }, take).exchange();
+  }
   revocation.requireCurrent(now());
   const identity = new OwnIdentity(serverIdentity(options, revocation));
 
@@ -147,7 +153,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   await passwords.prepare();
   await storeIdentity(shared, identity);
-  const follower = new ChangeFollower({ ...shared, relay, accountWatch });
+  const sharedCrls =
+    options.crl === undefined ? undefined : new SharedCrls(shared, (file) => void replaceCrl(shared, file));
+  const follower = new ChangeFollower({ ...shared, relay, accountWatch, sharedCrls });
   const endFollowing = await store.changes?.follow(follower);
   const running = new Set<Promise<void>>();
   const operators = new OperatorSessions(services);
@@ -181,6 +189,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     relay.refuseNewPosts();
     follower.stop();
     await endFollowing?.();
+    await sharedCrls?.stop();
     await relay.whenIdle();
     await Promise.all([
       operators.stop(new ChannelError("SHUTTING_DOWN", "the server is shutting down")),
@@ -213,7 +222,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     online: () =>
       [...sessions.all()].map(({ member }) => member).filter(({ account }) => account !== undefined),
     attachOperator: () => operators.attach(),
-    replaceCrl: (file) => replaceCrl(shared, file),
+    replaceCrl(file) {
+      const isNewer = replaceCrl(shared, file);
+      if (isNewer) sharedCrls?.exchangeSoon();
+      return isNewer;
+    },
     async replaceIdentity({ chain, key }) {
       const next = serverIdentity({ chain, key, anchors, now }, revocation);
       identity.requireSameNames(next);

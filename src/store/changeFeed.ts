@@ -5,7 +5,9 @@ export type Change =
   | LogChange
   | { readonly kind: "receipt"; readonly conversation: Hex; readonly size: number }
   /** An account was disabled or enabled, or a session of it began. */
-  | { readonly kind: "account"; readonly account: number };
+  | { readonly kind: "account"; readonly account: number }
+  /** There is a newer revocation list. */
+  | { readonly kind: "crl" };
 
 /** A log went on. */
 export interface LogChange {

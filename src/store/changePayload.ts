@@ -3,7 +3,7 @@ import type { Change } from "./changeFeed.ts";
 
 /**
  * A change as text, one form a kind: `log <conversation> <from> <size>`, with ` members` behind it when these are others
- * now; `receipt <conversation> <size>`; `account <id>`.
+ * now; `receipt <conversation> <size>`; `account <id>`; `crl`.
  */
 export function formatChange(change: Change): string {
   switch (change.kind) {
@@ -15,6 +15,8 @@ export function formatChange(change: Change): string {
       return `receipt ${change.conversation} ${change.size}`;
     case "account":
       return `account ${change.account}`;
+    case "crl":
+      return "crl";
   }
 }
 
@@ -41,6 +43,8 @@ export function parseChange(text: string): Change | undefined {
       const account = numberOf(accountText);
       return account === undefined || rest.length > 0 ? undefined : { kind, account };
     }
+    case "crl":
+      return fields.length > 0 ? undefined : { kind };
     default:
       return undefined;
   }

@@ -5,6 +5,7 @@ import { PostgresBlobs } from "./postgresBlobs.ts";
 import { PostgresCertificates } from "./postgresCertificates.ts";
 import { PostgresChanges } from "./postgresChanges.ts";
 import { type ConnectionOptions, PostgresConnection } from "./postgresConnection.ts";
+import { PostgresCrls } from "./postgresCrls.ts";
 import { PostgresDatabase, runTransaction } from "./postgresDatabase.ts";
 import { PostgresFailure, sqlStateOf } from "./postgresError.ts";
 import { PostgresKeyPackages } from "./postgresKeyPackages.ts";
@@ -65,6 +66,7 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
     log: new PostgresLog(db, changes),
     receipts: new PostgresReceipts(db, changes),
     changes,
+    crls: new PostgresCrls(db, changes),
     sweep: (request) => sweepPostgres(db, request),
     close: async () => {
       await Promise.all([db.close(), changes.close()]);

@@ -244,6 +244,24 @@ describe.skipIf(!hasPostgres)("two servers on one PostgreSQL", () => {
     await operator.close();
   });
 
+  test("a list of revoked certificates that one is given holds at the other too, also when that begins with an older one", async () => {
+    const [alice, bob] = [await a.person(`p${++count}`), await a.person(`p${++count}`)];
+    const crl = a.authority.crl([]).der;
+    for (const server of [a, b]) {
+      await server.stop();
+      await server.start({ crl });
+    }
+    const [onA, onB] = [await a.register(alice), await b.register(bob)];
+    const newer = a.authority.crl([{ certificate: bob.certificate }], { number: 2n }).der;
+    expect(a.running.replaceCrl(newer)).toBe(true);
+    expect(await onB.ended).toBe("certificate_revoked");
+    while (encodeHex((await onA.push("crl")).crl) !== encodeHex(newer));
+    await b.stop();
+    await b.start({ crl });
+    await expect(b.dial(bob)).rejects.toThrow("certificate_revoked");
+    expect(b.running.replaceCrl(newer)).toBe(false);
+  });
+
   test("receipts that two servers countersign at the same time hold both signatures; each pushes the other's", async () => {
     const { alice, bob, conversation } = await pair();
     const statement = await statementOf(alice.client, conversation);

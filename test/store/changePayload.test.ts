@@ -10,6 +10,7 @@ const changes: readonly Change[] = [
   { kind: "log", conversation, from: 41, size: 42, members: false },
   { kind: "receipt", conversation, size: 7 },
   { kind: "account", account: 0 },
+  { kind: "crl" },
 ];
 
 describe("parseChange()", () => {
@@ -19,7 +20,7 @@ describe("parseChange()", () => {
 
   test("refuses whatever else somebody notifies", () => {
     const bad = [
-      ...["", "log", "LOG", "rubbish log 00", "account", "account x", "account 1 2", "account -1"],
+      ...["", "log", "LOG", "rubbish log 00", "account", "account x", "account 1 2", "account -1", "crl 1"],
       ...["", " 0", " 0 x", " 1 1", " 2 1", " 00 1", " 0 1.5", " 0 9007199254740993", " 0 1 others"].map(
         (fields) => `log ${conversation}${fields}`,
       ),

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import type { Hex } from "../../src/base/hex.ts";
+import { encodeHex, type Hex } from "../../src/base/hex.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import type { Change } from "../../src/store/changeFeed.ts";
 import type { PostgresAddress } from "../../src/store/postgresAddress.ts";
@@ -256,6 +256,24 @@ describe.skipIf(!hasPostgres)("two stores on one PostgreSQL", () => {
     );
     expect(numbers.sort((one, other) => one - other)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
     expect(await b.accounts.standings([account])).toEqual([{ account, session: 20, disabled: false }]);
+  });
+
+  test("offer() of lists from both keeps the one with the highest number of each CA", async () => {
+    const [authority, other] = [randomHex(32), randomHex(32)];
+    const list = (number: number, of = authority) => ({
+      authority: of,
+      number: encodeHex(Uint8Array.fromHex(number.toString(16).padStart(40, "0"))),
+      file: systemRandom(9),
+    });
+    // 256 comes after 9 as a number, and before it as a text without zeros in front.
+    const lists = [3, 256, 9, 1].map((number) => list(number));
+    await Promise.all(lists.map((one, i) => (i % 2 ? a : b).crls?.offer(one)));
+    const second = list(7, other);
+    expect(await a.crls?.offer(second)).toBe(true);
+    expect(await b.crls?.offer(list(256))).toBe(false);
+    const all = (await b.crls?.all()) ?? [];
+    expect(all.filter((one) => one.authority === authority)).toEqual(lists.slice(1, 2));
+    expect(all.filter((one) => one.authority === other)).toEqual([second]);
   });
 
   test("appendInTurn() of a store that is always slower than the other one gets its turn at once", async () => {
