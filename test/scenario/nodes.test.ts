@@ -83,7 +83,11 @@ describe.skipIf(!hasPostgres)("several nodes on one PostgreSQL", () => {
   test("two that start at once on an empty database serve one organisation: both ways, away and back, a lost vault, receipts", async () => {
     const world = await newWorld();
     const env = newDatabase();
-    const [one, two] = await Promise.all([world.startServer([], env), world.startServer([], env)]);
+    // The second has a certificate and key of its own, for the same names.
+    const names = ["--server", "--cn", "localhost", "--dns", "localhost", "--ip", "127.0.0.1"];
+    await world.succeed("org", ["issue", ...names, "--new-key", "--out", "certs/second"]);
+    const own = ["--cert", "../org/certs/second_cert.pem", "--key", "../org/certs/second_key.pem"];
+    const [one, two] = await Promise.all([world.startServer([], env), world.startServer(own, env)]);
     const bob = await world.join("bob", two.port);
     const alice = await world.join("alice", one.port, { to: "bob" });
     await say(alice, bob, "from one to two");

@@ -67,7 +67,9 @@ describe.skipIf(!hasPostgres)("two servers on one PostgreSQL", () => {
     address = postgres.createDatabase();
     const openStore = () => openPostgresStore({ address });
     a = await TestServer.create({}, { openStore });
-    const { authority, identity } = a;
+    const { authority } = a;
+    // Of the same names and another key, as on another machine.
+    const identity = await authority.issueServer(["localhost", "127.0.0.1"]);
     b = await TestServer.create({}, { openStore, authority, identity });
     for (const [name, server] of Object.entries({ a, b })) {
       await server.stop();
@@ -298,7 +300,7 @@ describe.skipIf(!hasPostgres)("two servers on one PostgreSQL", () => {
     expect(await onA.refusalCode(take)).toBe("NO_KEY_PACKAGE");
 
     // Blobs through one server, the entry that names them through the other.
-    const conversation = new TestConversation(a, alice, bob);
+    const conversation = new TestConversation(b, alice, bob);
     const create = await conversation.create(onA, alice, [bob]);
     const elsewhere = await b.login(alice);
     await conversation.post(elsewhere, create);
