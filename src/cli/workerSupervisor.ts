@@ -52,17 +52,12 @@ export class WorkerSupervisor {
   }
 
   async #keep(worker: number): Promise<void> {
-    const { spawn, log } = this.#options;
+    const { log } = this.#options;
     let failures = 0;
     for (let generation = 1; !this.#stopping; generation++) {
       const startedMs = performance.now();
-      const child = spawn(worker);
-      this.#children.set(worker, child);
-      log("INFO", `Worker ${worker} is process ${child.pid}`);
-      const exitCode = await child.exited;
-      this.#children.delete(worker);
+      const { how, exitCode } = await this.#run(worker);
       if (this.#stopping) return;
-      const how = child.signalCode ?? `exit code ${exitCode}`;
       // Settings that can't be used stay so. Later it may be a file that is just being written.
       if (generation === 1 && exitCode === exitCodes.usage) {
         log("ERROR", `Worker ${worker} can't start (${how})`);
@@ -75,6 +70,21 @@ export class WorkerSupervisor {
       log("ERROR", `Worker ${worker} has ended (${how}), another one starts in ${delayMs / 1000} s`);
       await this.#pause(delayMs);
     }
+  }
+
+  /** @returns how it ended; the system may have no room for another process at the moment */
+  async #run(worker: number): Promise<{ how: string; exitCode?: number }> {
+    let child: Subprocess;
+    try {
+      child = this.#options.spawn(worker);
+    } catch (error) {
+      return { how: error instanceof Error ? error.message : "it was not started" };
+    }
+    this.#children.set(worker, child);
+    this.#options.log("INFO", `Worker ${worker} is process ${child.pid}`);
+    const exitCode = await child.exited;
+    this.#children.delete(worker);
+    return { how: String(child.signalCode ?? `exit code ${exitCode}`), exitCode };
   }
 
   /** Resolves after `ms`, or earlier when everything ends. */
