@@ -157,6 +157,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     options.crl === undefined ? undefined : new SharedCrls(shared, (file) => void replaceCrl(shared, file));
   const follower = new ChangeFollower({ ...shared, relay, accountWatch, sharedCrls });
   const endFollowing = await store.changes?.follow(follower);
+  // One that came before this was not heard of.
+  sharedCrls?.exchangeSoon();
   const running = new Set<Promise<void>>();
   const operators = new OperatorSessions(services);
   const listener = new Listener({
