@@ -19,7 +19,8 @@ const stopMs = 6_000;
 interface ListenerOptions {
   readonly host: string;
   readonly port: number;
-  readonly reusePort: boolean;
+  /** Whether other processes may share the port. */
+  readonly reusePort?: boolean;
   readonly limits: ServerLimits;
   readonly log: ServerLog;
   readonly meter: ServerMeter;
@@ -43,7 +44,7 @@ export class Listener {
   /** @throws {ServerError} `PORT_IN_USE`, `PORT_FORBIDDEN`, `ADDRESS_UNAVAILABLE`, `LISTEN_FAILED` */
   constructor(options: ListenerOptions) {
     this.#options = options;
-    const { host, port, reusePort } = options;
+    const { host, port, reusePort = false } = options;
     try {
       this.#socket = Bun.listen<Connection | undefined>({
         hostname: host,
