@@ -5,11 +5,12 @@ import { describeError } from "./describeError.ts";
 import type { Relay } from "./relay.ts";
 import type { Services } from "./services.ts";
 import type { SharedCrls } from "./sharedCrls.ts";
+import { tellDeliveryMark } from "./takeDeliveryMarks.ts";
 
 const conversationsPerQuery = 256;
 const retryMs = 1_000;
 
-type FollowerServices = Pick<Services, "store" | "sessions" | "log"> & {
+type FollowerServices = Pick<Services, "store" | "sessions" | "deliveryMarks" | "log"> & {
   readonly relay: Relay;
   readonly accountWatch: AccountWatch;
   /** `undefined`: this server goes by no list. */
@@ -38,6 +39,10 @@ export class ChangeFollower implements ChangeListener {
         break;
       case "account":
         accountWatch.changed(change.account);
+        break;
+      case "delivered":
+        // A mark that gets lost is made good by the next one.
+        void tellDeliveryMark(change, this.#services).catch(() => undefined);
         break;
       case "crl":
         sharedCrls?.exchangeSoon();

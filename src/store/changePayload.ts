@@ -3,7 +3,8 @@ import type { Change } from "./changeFeed.ts";
 
 /**
  * A change as text, one form a kind: `log <conversation> <from> <size>`, with ` members` behind it when these are others
- * now; `receipt <conversation> <size>`; `account <id>`; `crl`.
+ * now; `receipt <conversation> <size>`; `account <id>`; `crl`;
+ * `delivered <conversation> <member> <size>`.
  */
 export function formatChange(change: Change): string {
   switch (change.kind) {
@@ -17,6 +18,8 @@ export function formatChange(change: Change): string {
       return `account ${change.account}`;
     case "crl":
       return "crl";
+    case "delivered":
+      return `delivered ${change.conversation} ${change.member} ${change.size}`;
   }
 }
 
@@ -45,6 +48,13 @@ export function parseChange(text: string): Change | undefined {
     }
     case "crl":
       return fields.length > 0 ? undefined : { kind };
+    case "delivered": {
+      const [conversation = "", member = "", sizeText, ...rest] = fields;
+      const size = numberOf(sizeText);
+      if (!isHex(conversation, 16) || !isHex(member, 32) || size === undefined || size === 0)
+        return undefined;
+      return rest.length > 0 ? undefined : { kind, conversation, member, size };
+    }
     default:
       return undefined;
   }

@@ -1,8 +1,10 @@
 import { encodeHex } from "../base/hex.ts";
 import { systemRandom } from "../crypto/systemRandom.ts";
-import type { Change, ChangeFeed, ChangeListener } from "./changeFeed.ts";
+import { arrayLiteral } from "./arrayLiteral.ts";
+import type { Change, ChangeFeed, ChangeListener, DeliveredChange } from "./changeFeed.ts";
 import { formatChange, parseChange } from "./changePayload.ts";
 import { type ConnectionOptions, PostgresConnection } from "./postgresConnection.ts";
+import type { PostgresDatabase } from "./postgresDatabase.ts";
 import { unavailable } from "./postgresError.ts";
 import { StoreError } from "./storeError.ts";
 
@@ -20,17 +22,27 @@ const maxPauseMs = 5_000;
  */
 export class PostgresChanges implements ChangeFeed {
   readonly #options: ConnectionOptions;
+  readonly #db: PostgresDatabase;
   readonly #origin = encodeHex(systemRandom(8));
   readonly #followers = new Set<() => Promise<void>>();
   #closed = false;
 
-  constructor(options: ConnectionOptions) {
+  constructor(options: ConnectionOptions, db: PostgresDatabase) {
     this.#options = options;
+    this.#db = db;
   }
 
   /** @returns what a change is told with */
   payload(change: Change): string {
     return `${this.#origin} ${formatChange(change)}`;
+  }
+
+  async tell(changes: readonly DeliveredChange[]): Promise<void> {
+    const payloads = arrayLiteral(changes.map((change) => this.payload(change)));
+    await this.#db.query("SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS n (payload)", [
+      changeChannel,
+      payloads,
+    ]);
   }
 
   async follow(listener: ChangeListener): Promise<() => Promise<void>> {

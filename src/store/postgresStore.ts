@@ -58,7 +58,7 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
     waitMs: statementTimeoutMs,
     useMs: 2 * statementTimeoutMs,
   });
-  const changes = new PostgresChanges(connection);
+  const changes = new PostgresChanges(connection, db);
   return {
     accounts: new PostgresAccounts(db, new PostgresCertificates(db), changes),
     keyPackages: new PostgresKeyPackages(db),

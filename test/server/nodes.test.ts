@@ -246,6 +246,18 @@ describe.skipIf(!hasPostgres)("two servers on one PostgreSQL", () => {
     await operator.close();
   });
 
+  test("how far a member says to have received reaches those at the other", async () => {
+    const { alice, bob, conversation } = await pair();
+    const mark = { conversation: conversation.id, size: 1 };
+    await bob.client.expect("delivery_marks", { type: "delivered", marks: [mark] });
+    const { certificate } = bob.person;
+    const told = { type: "delivered", ...mark, member: certificate.fingerprint } as const;
+    expect(await alice.client.push("delivered")).toEqual(told);
+    const answer = await alice.client.expect("delivery_marks", { type: "delivered", marks: [mark] });
+    expect(answer.marks).toEqual([{ ...mark, member: certificate.fingerprint }]);
+    expect((await bob.client.push("delivered")).member).toBe(alice.person.certificate.fingerprint);
+  });
+
   test("a list of revoked certificates that one is given holds at the other too, also when that begins with an older one", async () => {
     const [alice, bob] = [await a.person(`p${++count}`), await a.person(`p${++count}`)];
     const crl = a.authority.crl([]).der;

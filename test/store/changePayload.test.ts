@@ -11,6 +11,7 @@ const changes: readonly Change[] = [
   { kind: "receipt", conversation, size: 7 },
   { kind: "account", account: 0 },
   { kind: "crl" },
+  { kind: "delivered", conversation, member: randomHex(32), size: 3 },
 ];
 
 describe("parseChange()", () => {
@@ -30,6 +31,8 @@ describe("parseChange()", () => {
       `receipt ${conversation}`,
       `receipt ${conversation} 0`,
       `receipt ${conversation} 1 2`,
+      `delivered ${conversation} ${conversation} 1`,
+      `delivered ${conversation} ${conversation}${conversation} 0`,
     ];
     for (const text of bad) expect([text, parseChange(text)]).toEqual([text, undefined]);
   });
