@@ -3,8 +3,6 @@ import { operatorFlags } from "./operatorFlags.ts";
 
 // Beyond 300 lines: one table, of every command with its flags.
 
-// Beyond 300 lines: one table of all that the command line takes, without any code.
-
 /** Flags that every command takes. */
 export const globalFlags: readonly Flag[] = [
   {

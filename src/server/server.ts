@@ -2,14 +2,13 @@ import { ChannelError } from "../channel/channelError.ts";
 import type { MessageLink } from "../channel/messageLink.ts";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
-import { personOf } from "../pki/identity.ts";
 import { PkiError } from "../pki/pkiError.ts";
-import { type VerifiedCertificate, verifyPath } from "../pki/verifyPath.ts";
 import type { Store } from "../store/store.ts";
 import { Accounts } from "./accounts.ts";
 import { AccountWatch } from "./accountWatch.ts";
 import { CertificateBook } from "./certificateBook.ts";
 import { ChangeFollower } from "./changeFollower.ts";
+import { clientVerifier } from "./clientVerifier.ts";
 import { ConversationLogs } from "./conversationLogs.ts";
 import { DeliveryMarks } from "./deliveryMarks.ts";
 import { describeError } from "./describeError.ts";
@@ -241,34 +240,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       stopping ??= stop();
       return stopping;
     },
-  };
-}
-
-/** Judges a client's chain: path, purpose, names, revocation. */
-function clientVerifier({ anchors, revocation, now }: Services) {
-  return (chain: readonly Uint8Array[]): VerifiedCertificate => {
-    const [leaf, ...intermediates] = chain.map(decodeCertificate);
-    if (leaf === undefined) throw new PkiError("NO_PATH", "the client has sent no certificate");
-    const { crls, policy } = revocation;
-    const verified = verifyPath({
-      leaf,
-      intermediates,
-      anchors,
-      crls,
-      // A list that is overdue still says who is revoked: first that, then whether anybody else is let in.
-      crlGraceMs: Number.POSITIVE_INFINITY,
-      crlRequired: policy.required,
-      purpose: "client",
-      atMs: now(),
-    });
-    personOf(leaf);
-    try {
-      revocation.requireCurrent(now());
-    } catch (cause) {
-      if (!(cause instanceof ServerError)) throw cause;
-      throw new PkiError("CRL_EXPIRED", cause.message, { cause });
-    }
-    return verified;
   };
 }
 
