@@ -5,6 +5,7 @@ import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import type { AttemptCounter, CertificateRecord } from "../../src/store/accountStore.ts";
 import type { LogAppend, NewEntry } from "../../src/store/logStore.ts";
 import type { Store } from "../../src/store/store.ts";
+import { describeAccountParts } from "./accountContract.ts";
 import { certificateRecord, randomHex } from "./certificateRecord.ts";
 
 /** How the suite gets at a backend. */
@@ -206,17 +207,9 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
           await store.accounts.replacePassword({ account: id + 1_000_000, earlier, passwordHash: "$d" }),
         ).toBe(false);
       });
-
-      test("setDisabled() holds until it is taken back", async () => {
-        const created = await store.accounts.create(account());
-        if (created.kind !== "created") throw new Error(created.kind);
-        const { id, email } = created.account;
-        await store.accounts.setDisabled(id, true);
-        expect((await store.accounts.byEmail(email))?.disabled).toBe(true);
-        await store.accounts.setDisabled(id, false);
-        expect((await store.accounts.byEmail(email))?.disabled).toBe(false);
-      });
     });
+
+    describeAccountParts(() => ({ store, other }));
 
     describe("attempts and tokens", () => {
       const delayMs = (failures: number) => (failures < 2 ? 0 : failures * 1_000);
@@ -795,14 +788,16 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
       await store.close();
       expect(await pending).toEqual({ kind: "appended" });
       await expect(store.log.size(conversation)).rejects.toMatchObject({ code: "CLOSED" });
-      await expect(store.accounts.setDisabled(1, true)).rejects.toMatchObject({ code: "CLOSED" });
+      await expect(
+        store.control.setDisabled({ account: 1, disabled: true, nowMs: t0 }),
+      ).rejects.toMatchObject({ code: "CLOSED" });
       const again = await backend.openAgain();
       expect(await again.log.size(conversation)).toBe(1);
       await again.close();
       await backend.cleanUp();
     });
 
-    test("sweep() deletes expired key packages and counters", async () => {
+    test("sweep() deletes expired key packages, tickets, endings and counters", async () => {
       const backend = await makeBackend();
       const store = await backend.open();
       const { fingerprint } = await withCertificate(store);
@@ -818,12 +813,28 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
       const reserve = (nowMs: number) =>
         store.accounts.reserveAttempt({ counted: [counter], consulted: [], nowMs });
       await reserve(t0);
+      const username = "swept";
+      const once = { email: "swept@example.org", username, passwordHash: "$once", oneTimeUntilMs: t0 };
+      await store.control.add({ ...once, nowMs: t0 });
+      const account = (await store.accounts.byUsername(username))?.id ?? 0;
+      await store.control.setDisabled({ account, disabled: true, nowMs: t0 });
+      await store.control.setDisabled({ account, disabled: false, nowMs: t0 });
+      const ticket = { hash: randomHex(32), expiresAtMs: t0 + day };
+      const next = { hash: randomHex(32), expiresAtMs: t0 };
+      await store.tickets.issue({ ...once, account, fingerprint, next: ticket, nowMs: t0 });
+      const redeem = () => store.tickets.redeem({ hash: ticket.hash, fingerprint, next, nowMs: t0 });
       await store.sweep(sweepAt(t0 + day - 1));
+      expect(await store.control.endings(0)).toHaveLength(1);
+      expect((await redeem())?.id).toBe(account);
+      next.hash = randomHex(32);
       expect(await store.keyPackages.count(fingerprint, t0)).toEqual({ oneTime: 1, lastResort: false });
       expect(await reserve(t0 + day)).toBe(9 * day);
       await store.sweep(sweepAt(t0 + day));
       expect(await store.keyPackages.count(fingerprint, t0)).toEqual({ oneTime: 0, lastResort: false });
       expect(await reserve(t0 + day)).toBe(0);
+      expect(await redeem()).toBeUndefined();
+      expect(await store.control.endings(0)).toEqual([]);
+      expect(await store.control.lastEnding()).toBeGreaterThan(0);
       await store.close();
       await backend.cleanUp();
     });
