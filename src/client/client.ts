@@ -47,8 +47,9 @@ export interface Client {
   connect(): Promise<void>;
   /** Makes an account for the own certificate, then goes on as `login`. */
   register(account: { email: string; username: string; password: string }): Promise<void>;
-  /** Logs in, then catches up with every conversation. What comes is told by events. */
-  login(account: { email: string; password: string }): Promise<void>;
+  /** Logs in, then catches up with every conversation. What comes is told by events. @param account.newPassword takes the place
+   *  of `password` from then on */
+  login(account: { email: string; password: string; newPassword?: string }): Promise<void>;
   /** @returns the id of the conversation with that person, begun if there was none */
   openDirect(username: string): Promise<Hex>;
   /**
@@ -136,9 +137,12 @@ class RunningClient implements Client {
     const devices = new Devices({ vault, self, random });
     const keyPackages = new KeyPackages({ vault, devices, random, now });
     const groups = new GroupFollower({ own: self.certificate.fingerprint, directory, random });
-    const { timeouts = defaultTimeouts, reconnect } = options;
+    const { timeouts = defaultTimeouts, reconnect, password } = options;
     this.#session = new Session(
-      { host, port, self, directory, revocations, keyPackages, random, now, timeouts, reconnect, onEvent },
+      {
+        ...{ host, port, self, directory, revocations, keyPackages, random, now, timeouts, onEvent },
+        ...{ password, reconnect },
+      },
       {
         entered: (connection) => this.#conversations.connected(connection),
         pushed: (push) => this.#conversations.push(push),
@@ -177,8 +181,13 @@ class RunningClient implements Client {
     await this.#session.enter({ type: "register", email, username, password });
   }
 
-  async login({ email, password }: { email: string; password: string }): Promise<void> {
-    await this.#session.enter({ type: "login", email, password });
+  async login(account: { email: string; password: string; newPassword?: string }): Promise<void> {
+    const { email, password, newPassword } = account;
+    await this.#session.enter(
+      newPassword === undefined
+        ? { type: "login", email, password }
+        : { type: "change_password", email, password, new_password: newPassword },
+    );
   }
 
   async openDirect(username: string): Promise<Hex> {

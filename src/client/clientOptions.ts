@@ -22,6 +22,8 @@ export interface ClientOptions {
   readonly timeouts?: ConnectionTimeouts;
   /** Signs for what others have said by itself, at most once in so many ms. Without it when it posts, makes a receipt or quits. */
   readonly acknowledgeEveryMs?: number;
+  /** The password again, if it is to be had without asking anybody: for a session that can't be resumed any more. */
+  readonly password?: () => Promise<string> | undefined;
   /** How a lost connection is brought back once a login has succeeded. Without it, it stays lost and what waits on it fails. */
   readonly reconnect?: ReconnectPolicy;
   readonly onEvent: OnEvent;

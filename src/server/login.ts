@@ -1,8 +1,10 @@
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { Account } from "../store/accountStore.ts";
-import type { LoginRequest, Request } from "../wire/sessionMessages.ts";
-import type { Accounts } from "./accounts.ts";
+import type { LoginRequest } from "../wire/loginMessages.ts";
+import type { Request } from "../wire/sessionMessages.ts";
+import type { Accounts, Entry } from "./accounts.ts";
 import type { Connection } from "./connection.ts";
+import type { EndingWatch } from "./endingWatch.ts";
 import { certificateRecord } from "./person.ts";
 import { Refusal } from "./refusal.ts";
 import { answerFailure } from "./requestFailure.ts";
@@ -12,9 +14,11 @@ import type { ServerLog } from "./serverLog.ts";
 import type { ServerMeter } from "./serverMeter.ts";
 import type { Member } from "./sessionRegistry.ts";
 import { timed } from "./timed.ts";
+import type { Ticket } from "./tickets.ts";
 
 export interface LoginServices {
   readonly accounts: Accounts;
+  readonly endings: EndingWatch;
   readonly limits: ServerLimits;
   readonly log: ServerLog;
   readonly meter: ServerMeter;
@@ -29,13 +33,23 @@ export interface Peer {
   readonly tag: string;
 }
 
-/** @returns who logged in or registered, and the id of the request, which is still to be answered */
+/** A login that succeeded and is still to be answered. */
+export interface LoggedIn {
+  readonly member: Member;
+  readonly ticket: Ticket;
+  /** Of the request. */
+  readonly id: number;
+  /** Of the watch, before the account was read. */
+  readonly endingsSeen: number;
+}
+
 export async function logIn(
   connection: Connection,
   reader: RequestReader,
   peer: Peer,
-  { accounts, limits, log, meter }: LoginServices,
-): Promise<{ member: Member; id: number }> {
+  { accounts, endings, limits, log, meter }: LoginServices,
+): Promise<LoggedIn> {
+  let hasResumed = false;
   connection.deadlineMs = performance.now() + limits.loginMs;
   for (;;) {
     const request = reader.read(await connection.receive());
@@ -46,11 +60,15 @@ export async function logIn(
     try {
       // The time that the server needs doesn't count against the client.
       connection.deadlineMs = Number.POSITIVE_INFINITY;
-      const account = await timed(
+      if (request.type === "resume" && hasResumed)
+        throw new Refusal("UNEXPECTED", "a connection can be resumed to once");
+      hasResumed ||= request.type === "resume";
+      const endingsSeen = endings.position;
+      const { account, ticket } = await timed(
         () => authenticate(request, peer, accounts),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      return { member: memberOf(account, peer), id: request.id };
+      return { member: memberOf(account, peer), ticket, id: request.id, endingsSeen };
     } catch (error) {
       answerFailure(error, request, { connection, tag: peer.tag, log });
       await connection.whenWritable();
@@ -59,12 +77,16 @@ export async function logIn(
   }
 }
 
-function authenticate(request: Request | LoginRequest, peer: Peer, accounts: Accounts): Promise<Account> {
+function authenticate(request: Request | LoginRequest, peer: Peer, accounts: Accounts): Promise<Entry> {
   switch (request.type) {
     case "register":
       return accounts.register(request, peer);
     case "login":
       return accounts.login(request, peer);
+    case "change_password":
+      return accounts.changePassword(request, peer);
+    case "resume":
+      return accounts.resume(request, peer);
     default:
       throw new Refusal("UNEXPECTED", "log in or register first");
   }

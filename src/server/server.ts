@@ -10,6 +10,7 @@ import { CertificateBook } from "./certificateBook.ts";
 import { ConversationLogs } from "./conversationLogs.ts";
 import { DeliveryMarks } from "./deliveryMarks.ts";
 import { describeError } from "./describeError.ts";
+import { EndingWatch } from "./endingWatch.ts";
 import { ExpiryWatch } from "./expiryWatch.ts";
 import { Listener } from "./listener.ts";
 import { measuredStore } from "./measuredStore.ts";
@@ -28,6 +29,7 @@ import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import { runSession, type SessionServices } from "./session.ts";
 import { SessionRegistry } from "./sessionRegistry.ts";
+import { Tickets } from "./tickets.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -116,16 +118,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const relay = new Relay({ ...shared, logs });
   const passwords = new PasswordHasher(limits);
   const verifyClient = clientVerifier(shared);
+  const tickets = new Tickets({ ...shared, random });
+  await passwords.prepare();
+  await storeIdentity(shared, identity);
+  const endings = await EndingWatch.create(shared);
   const services: SessionServices = {
     ...shared,
-    logs,
-    relay,
-    accounts: new Accounts({ ...shared, passwords }),
+    ...{ logs, relay, tickets, endings },
+    accounts: new Accounts({ ...shared, passwords, tickets }),
     handshake: () => ({ random, chain: identity.chain, key: identity.key, verifyClient }),
   };
 
-  await passwords.prepare();
-  await storeIdentity(shared, identity);
   const running = new Set<Promise<void>>();
   const listener = new Listener({
     host,
@@ -144,15 +147,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const expiry = new ExpiryWatch(shared);
   const look = () => {
     expiry.look(now());
-    sweep(shared);
+    sweep(shared, tickets);
   };
   look();
+  endings.start();
   const sweeper = setInterval(look, retention.sweepEveryMs);
 
   const stop = async () => {
     log("INFO", "Server shutting down");
     readiness.stop();
     clearInterval(sweeper);
+    await endings.stop();
     relay.refuseNewPosts();
     await relay.whenIdle();
     await listener.stop();
@@ -260,8 +265,11 @@ function replaceCrl(services: Services, file: Uint8Array): boolean {
 }
 
 /** What has to be done now and then. */
-function sweep({ store, now, log }: Services): void {
-  store.sweep({ nowMs: now(), ...retention }).catch((error: unknown) => {
-    log("WARNING", `Expired data could not be deleted: ${describeError(error)}`);
-  });
+function sweep({ store, sessions, now, log }: Services, tickets: Tickets): void {
+  tickets
+    .extend([...sessions.all()].map(({ ticketHash }) => ticketHash))
+    .then(() => store.sweep({ nowMs: now(), ...retention }))
+    .catch((error: unknown) => {
+      log("WARNING", `Expired data could not be deleted: ${describeError(error)}`);
+    });
 }

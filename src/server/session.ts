@@ -1,8 +1,10 @@
+import type { Hex } from "../base/hex.ts";
 import { visible } from "../base/visible.ts";
 import type { VerifyChain } from "../channel/authentication.ts";
 import { ChannelError } from "../channel/channelError.ts";
 import { acceptChannel, type ExchangeOptions } from "../channel/exchange.ts";
-import type { LoginRequest, Request, ServerMessage } from "../wire/sessionMessages.ts";
+import type { LoginRequest } from "../wire/loginMessages.ts";
+import type { Request, ServerMessage } from "../wire/sessionMessages.ts";
 import { WireError } from "../wire/wireError.ts";
 import { fetchBlob, putBlob } from "./blobs.ts";
 import type { Connection } from "./connection.ts";
@@ -10,7 +12,7 @@ import type { ConversationLogs } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
 import { fetchCertificates, fetchEntries, listConversations } from "./directory.ts";
 import { fetchKeyPackages, publishKeyPackages } from "./keyPackages.ts";
-import { type LoginServices, logIn } from "./login.ts";
+import { type LoggedIn, type LoginServices, logIn } from "./login.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
@@ -21,10 +23,12 @@ import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
 import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
 import { timed } from "./timed.ts";
+import type { Tickets } from "./tickets.ts";
 
 export interface SessionServices extends Services, LoginServices {
   readonly logs: ConversationLogs;
   readonly relay: Relay;
+  readonly tickets: Tickets;
   /** As the server is when the handshake begins: its certificate may be renewed while it runs. */
   readonly handshake: () => ExchangeOptions & { readonly verifyClient: VerifyChain };
 }
@@ -49,11 +53,11 @@ export async function runSession(
   try {
     const certificate = await shakeHands(connection, services, onHandshakeEnd);
     const reader = new RequestReader();
-    const { member, id } = await logIn(connection, reader, { certificate, network, tag }, services);
-    session = new ClientSession(connection, member, services);
+    const loggedIn = await logIn(connection, reader, { certificate, network, tag }, services);
+    session = new ClientSession(connection, loggedIn, services);
     connection.watchIdle(limits.idleMs);
-    log("INFO", `${tag} Client authenticated: ${visible(member.username)}`);
-    await session.run(reader, id);
+    log("INFO", `${tag} Client authenticated: ${visible(session.member.username)}`);
+    await session.run(reader);
   } catch (error) {
     const expected =
       error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");
@@ -85,15 +89,21 @@ async function shakeHands(connection: Connection, services: SessionServices, onE
 class ClientSession implements Session {
   readonly member: Member;
   readonly #connection: Connection;
+  readonly #loggedIn: LoggedIn;
   readonly #services: SessionServices;
   #postsInFlight = 0;
   #postBytesInFlight = 0;
   #wake: (() => void) | undefined;
 
-  constructor(connection: Connection, member: Member, services: SessionServices) {
+  constructor(connection: Connection, loggedIn: LoggedIn, services: SessionServices) {
     this.#connection = connection;
-    this.member = member;
+    this.#loggedIn = loggedIn;
+    this.member = loggedIn.member;
     this.#services = services;
+  }
+
+  get ticketHash(): Hex {
+    return this.#loggedIn.ticket.hash;
   }
 
   send(message: ServerMessage): void {
@@ -109,24 +119,29 @@ class ClientSession implements Session {
   }
 
   /** Answers the login and then everything else until the connection ends. @throws what ended it */
-  async run(reader: RequestReader, loginId: number): Promise<never> {
-    await this.#welcome(loginId);
-    for (;;) {
+  async run(reader: RequestReader): Promise<never> {
+    await this.#welcome();
+    for (let isFirst = true; ; isFirst = false) {
       const request = reader.read(await this.#connection.receive());
+      // Whoever asks for something has the answer to the login.
+      if (isFirst) this.#ticketArrived();
       if (request.type === "post") await this.#post(request);
       else await this.#answer(request);
       await this.#connection.whenWritable();
     }
   }
 
-  async #welcome(id: number): Promise<void> {
-    const { store, now, revocation, certificates, sessions } = this.#services;
+  async #welcome(): Promise<void> {
+    const { store, now, revocation, certificates, sessions, endings } = this.#services;
+    const { id, ticket, endingsSeen } = this.#loggedIn;
     const { fingerprint, username, email } = this.member;
     await certificates.load([fingerprint]);
     const waiting = await store.keyPackages.count(fingerprint, now());
     // A CRL may have come since the handshake; from here on it finds this session.
     if (revocation.isRevoked(this.member.certificate))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
+    // Just so the operator's command.
+    endings.requireNone(this.member.account, endingsSeen);
     // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
     this.#connection.requireOpen();
     // From here on without a pause: nothing may be pushed before the answer.
@@ -139,8 +154,16 @@ class ClientSession implements Session {
       time: now(),
       one_time_key_packages: waiting.oneTime,
       last_resort_key_package: waiting.lastResort,
+      ticket: ticket.bytes,
     });
     for (const { der } of revocation.crls) this.send({ type: "crl", crl: der });
+  }
+
+  #ticketArrived(): void {
+    const { tickets, log } = this.#services;
+    tickets.arrived(this.member.account, this.#loggedIn.ticket).catch((error: unknown) => {
+      log("WARNING", `${this.member.tag} Earlier tickets could not be deleted: ${describeError(error)}`);
+    });
   }
 
   /** Returns when the entry is queued: its answer comes later, so that many can be stored together. */
@@ -216,6 +239,8 @@ class ClientSession implements Session {
         return releasePair(request, member, services);
       case "register":
       case "login":
+      case "change_password":
+      case "resume":
         throw new Refusal("UNEXPECTED", "this connection is logged in already");
     }
   }

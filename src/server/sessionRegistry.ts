@@ -19,6 +19,8 @@ export interface Member {
 /** The connection of an authenticated client, as far as others use it. */
 export interface Session {
   readonly member: Member;
+  /** By which the store knows the ticket that its client has. */
+  readonly ticketHash: Hex;
   send(message: ServerMessage): void;
   /** The JSON text of a `ServerMessage` that goes to several. */
   sendEncoded(message: Uint8Array): void;
@@ -54,6 +56,10 @@ export class SessionRegistry {
     const sessions = this.#byPerson.get(person);
     sessions?.delete(session);
     if (sessions?.size === 0) this.#byPerson.delete(person);
+  }
+
+  ofAccount(account: number): Session | undefined {
+    return this.#byAccount.get(account);
   }
 
   of(person: Hex): Iterable<Session> {
