@@ -11,6 +11,8 @@ export interface ChatFront {
   readonly view: ChatView;
   /** Starts to take input: after the last question, before the login. */
   open(session: ChatSession): void;
+  /** Gives the terminal away, for a question; `open` takes it again. */
+  pause(): void;
   /** The login is over, and what waited on the server has come. */
   caughtUp(): void;
   readonly input: ChatInput;
@@ -38,7 +40,7 @@ export function chooseFront(options: FrontOptions): ChatFront {
 }
 
 function streamFront(view: ChatView, input: ChatInput): ChatFront {
-  return { view, input, open: () => {}, caughtUp: () => {}, close: () => input.close() };
+  return { view, input, open: () => {}, pause: () => {}, caughtUp: () => {}, close: () => input.close() };
 }
 
 function displayFront(prompt: string, { raw, keepsNoHistory, onInterrupt }: FrontOptions): ChatFront {
@@ -53,6 +55,7 @@ function displayFront(prompt: string, { raw, keepsNoHistory, onInterrupt }: Fron
     view: chat,
     input: chat,
     open: (session) => chat.open(sourceOf(session, { raw })),
+    pause: () => chat.pause(),
     caughtUp: () => chat.caughtUp(),
     close: () => chat.close(),
   };

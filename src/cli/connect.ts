@@ -2,6 +2,7 @@ import { growingDelays, openClient } from "../client/client.ts";
 import { ClientError } from "../client/clientError.ts";
 import type { ClientEvent } from "../client/clientEvents.ts";
 import { systemRandom } from "../crypto/systemRandom.ts";
+import { AccountPassword } from "./accountPassword.ts";
 import { chooseFront } from "./chatFront.ts";
 import { ChatSession } from "./chatSession.ts";
 import { CliError, type ExitCode, exitCodes, usageError } from "./cliError.ts";
@@ -32,6 +33,8 @@ export async function connect(args: Arguments): Promise<number> {
   const timeoutS = integerFlag(args, "timeout", { min: 1, max: 1_000_000, fallback: 0 });
   if (args.has("register") && args.has("login"))
     throw usageError("--register and --login exclude each other");
+  if (args.has("register") && args.has("change-password"))
+    throw usageError("--register and --change-password exclude each other");
 
   const interrupt = Promise.withResolvers<never>();
   interrupt.promise.catch(() => {});
@@ -43,6 +46,7 @@ export async function connect(args: Arguments): Promise<number> {
     onInterrupt: stop,
   });
   let onEvent = (event: ClientEvent) => front.view.event(event);
+  const passwords = new AccountPassword(args);
   const client = await attempt(() =>
     openClient({
       ...address,
@@ -57,6 +61,7 @@ export async function connect(args: Arguments): Promise<number> {
       random: systemRandom,
       now: Date.now,
       reconnect: growingDelays(systemRandom),
+      password: () => passwords.again(),
       onEvent: (event) => onEvent(event),
     }),
   );
@@ -68,10 +73,19 @@ export async function connect(args: Arguments): Promise<number> {
   onEvent = (event) => session.note(event);
   const chat = async (): Promise<ExitCode> => {
     await attempt(() => client.connect());
-    const logIn = await askForLogin(client, person, args, isTerminal);
+    const login = await askForLogin(client, { person, passwords }, args, isTerminal);
     for (const signal of endingSignals) process.on(signal, stop);
     front.open(session);
-    await attempt(logIn);
+    await attempt(() =>
+      login.run(async (questions) => {
+        front.pause();
+        try {
+          return await questions();
+        } finally {
+          front.open(session);
+        }
+      }),
+    );
     front.caughtUp();
     const to = args.text("to");
     if (to !== undefined) await attempt(() => session.open(to));

@@ -1,27 +1,55 @@
 import type { Client } from "../client/client.ts";
+import { ClientError } from "../client/clientError.ts";
+import type { AccountPassword } from "./accountPassword.ts";
 import { usageError } from "./cliError.ts";
 import type { Arguments } from "./commandLine.ts";
 import type { Person } from "./connectIdentity.ts";
 import { promptLine } from "./prompt.ts";
-import { readSecret } from "./secrets.ts";
 
-/** Everything that has to be known to log in or register. @returns what does it, and asks nothing any more */
+/** How a user proves who they are, once everything is known that has to be asked for. */
+export interface Login {
+  /** @param ask gets the terminal for the questions that only the server's answer leads to */
+  run(ask: <T>(questions: () => Promise<T>) => Promise<T>): Promise<void>;
+}
+
+/** Everything that has to be known to log in or register. */
 export async function askForLogin(
   client: Client,
-  person: Person,
+  { person, passwords }: { readonly person: Person; readonly passwords: AccountPassword },
   args: Arguments,
   isTerminal: boolean,
-): Promise<() => Promise<void>> {
+): Promise<Login> {
   const { email, username, isNew } = isTerminal
     ? await askWho(person, args)
     : { ...person, isNew: args.has("register") };
-  const password = await readSecret({
-    args,
-    flag: "password-file",
-    variable: "SECURECHAT_PASSWORD",
-    prompt: "Password",
-  });
-  return () => (isNew ? client.register({ email, username, password }) : client.login({ email, password }));
+  // Nothing keeps them after the login: who comes back does so with a ticket.
+  let asked: { password: string; newPassword: string | undefined } | undefined = {
+    password: await passwords.read(),
+    newPassword: args.has("change-password") ? await passwords.readNew() : undefined,
+  };
+  return {
+    async run(ask) {
+      const { password = "", newPassword } = asked ?? {};
+      asked = undefined;
+      if (isNew) return await client.register({ email, username, password });
+      const change = async (chosen: string) => {
+        await client.login({ email, password, newPassword: chosen });
+        passwords.replaced();
+      };
+      if (newPassword !== undefined) return await change(newPassword);
+      try {
+        await client.login({ email, password });
+      } catch (error) {
+        if (!(error instanceof ClientError && error.refusal === "PASSWORD_CHANGE_REQUIRED")) throw error;
+        await change(
+          await ask(() => {
+            if (isTerminal) process.stderr.write("This is a one-time password: choose your own.\n");
+            return passwords.readNew();
+          }),
+        );
+      }
+    },
+  };
 }
 
 async function askWho(person: Person, args: Arguments): Promise<Person & { isNew: boolean }> {

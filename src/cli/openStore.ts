@@ -1,8 +1,9 @@
+import { existsSync } from "node:fs";
 import { openPostgresStore } from "../store/postgresStore.ts";
 import { openSqliteStore } from "../store/sqliteStore.ts";
 import type { Store } from "../store/store.ts";
 import { StoreError } from "../store/storeError.ts";
-import { CliError, type ExitCode, exitCodes } from "./cliError.ts";
+import { CliError, type ExitCode, exitCodes, usageError } from "./cliError.ts";
 import type { Arguments } from "./commandLine.ts";
 import { databaseOptions } from "./databaseOptions.ts";
 import { readDotEnv } from "./dotEnv.ts";
@@ -12,15 +13,22 @@ import { readText } from "./files.ts";
  * Opens the store that `--db`, the environment or `.env` name.
  *
  * @param notice gets what the operator should know about it
+ * @param which `existing`: a file that is not there is a mistake, and not made
  * @throws {CliError} exit code 4 when the database can't be reached, 2 when it can't be used
  */
-export async function openStore(args: Arguments, notice: (message: string) => void): Promise<Store> {
+export async function openStore(
+  args: Arguments,
+  notice: (message: string) => void,
+  which: "any" | "existing" = "any",
+): Promise<Store> {
   const dotEnv = readDotEnv(".env");
   const options = databaseOptions(
     args.text("db"),
     (name) => process.env[name],
     (name) => dotEnv.get(name),
   );
+  if (which === "existing" && options.kind === "sqlite" && !existsSync(options.file))
+    throw usageError(`there is no database ${options.file}; name the server's with --db`);
   try {
     if (options.kind === "sqlite") return await openSqliteStore({ file: options.file });
     const { address } = options;

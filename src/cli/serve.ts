@@ -3,7 +3,7 @@ import { systemRandom } from "../crypto/systemRandom.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { ServerError } from "../server/serverError.ts";
 import { exitCodes, usageError } from "./cliError.ts";
-import { type Arguments, integerFlag } from "./commandLine.ts";
+import { type Arguments, demandFlagsOf, integerFlag } from "./commandLine.ts";
 import { readCertificates } from "./credentialFiles.ts";
 import { readFile } from "./files.ts";
 import { openStore } from "./openStore.ts";
@@ -14,9 +14,19 @@ import { ServerCredential } from "./serverCredential.ts";
 
 const dayMs = 86_400_000;
 
+/** What is of `securechat serve users` and of no meaning to a server that runs. */
+const usersFlags: readonly string[] = ["email", "allow-new-key", "json"];
+
 /** `securechat serve`: runs until SIGTERM or SIGINT; SIGHUP has it read certificate, key and CRL again. */
 export async function serve(args: Arguments): Promise<number> {
-  if (args.positionals.length > 0) throw usageError(`unexpected argument "${args.positionals[0]}"`);
+  const [first, ...operands] = args.positionals;
+  if (first === "users") return await (await import("./serveUsers.ts")).serveUsers(operands, args);
+  if (first !== undefined) throw usageError(`unexpected argument "${first}"`);
+  demandFlagsOf(
+    "serve",
+    args.flags.filter((flag) => !usersFlags.includes(flag)),
+    args,
+  );
   const host = args.text("host") ?? "0.0.0.0";
   const port = integerFlag(args, "port", { min: 0, max: 65_535, fallback: 5000 });
   const registration = args.text("registration") ?? "open";

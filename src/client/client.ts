@@ -137,7 +137,7 @@ class RunningClient implements Client {
     const devices = new Devices({ vault, self, random });
     const keyPackages = new KeyPackages({ vault, devices, random, now });
     const groups = new GroupFollower({ own: self.certificate.fingerprint, directory, random });
-    const { timeouts = defaultTimeouts, reconnect, password } = options;
+    const { timeouts = defaultTimeouts, reconnect, password = () => undefined } = options;
     this.#session = new Session(
       {
         ...{ host, port, self, directory, revocations, keyPackages, random, now, timeouts, onEvent },

@@ -19,8 +19,8 @@ export interface SessionOptions {
   readonly random: (length: number) => Uint8Array;
   readonly now: () => number;
   readonly timeouts: ConnectionTimeouts;
-  /** Where the password is to be had again without asking anybody, once the server doesn't know the session any more. */
-  readonly password: (() => Promise<string>) | undefined;
+  /** The password again, if it is to be had without asking anybody: once the server doesn't know the session any more. */
+  readonly password: () => Promise<string> | undefined;
   /** `undefined`: a lost connection stays lost. */
   readonly reconnect: ReconnectPolicy | undefined;
   readonly onEvent: OnEvent;
@@ -167,14 +167,11 @@ export class Session {
     try {
       return await this.#authenticate(connection, { type: "resume", ticket });
     } catch (error) {
-      const { password, self } = this.#options;
-      const isRefused = error instanceof ClientError && error.refusal === "TICKET_REFUSED";
-      if (!isRefused || password === undefined) throw error;
-      return await this.#authenticate(connection, {
-        type: "login",
-        email: self.email,
-        password: await password(),
-      });
+      if (!(error instanceof ClientError && error.refusal === "TICKET_REFUSED")) throw error;
+      const { email } = this.#options.self;
+      const password = await this.#options.password();
+      if (password === undefined) throw error;
+      return await this.#authenticate(connection, { type: "login", email, password });
     }
   }
 
