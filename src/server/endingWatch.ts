@@ -3,6 +3,7 @@ import { type Ending, maxEndings } from "../store/accountControl.ts";
 import { BoundedCache } from "./boundedCache.ts";
 import { describeError } from "./describeError.ts";
 import type { Services } from "./services.ts";
+import type { Session } from "./sessionRegistry.ts";
 
 /** How often it is looked for endings: the most that a session outlives its account by, but for a slow store. */
 const lookEveryMs = 1_000;
@@ -31,15 +32,10 @@ export class EndingWatch {
     return new EndingWatch(services, await services.store.control.lastEnding());
   }
 
-  /** Up to where endings are taken in. */
-  get position(): number {
-    return this.#position;
-  }
-
-  /** @throws {ChannelError} when a session of this account that was at `position` before it read the account has to end */
-  requireNone(account: number, position: number): void {
-    const ending = this.#recent.find(account);
-    if (ending !== undefined && ending.number > position) throw errorOf(ending);
+  /** For a session that is about to begin. @throws {ChannelError} when its account was ended since it logged in */
+  requireNone({ member, lastEnding }: Session): void {
+    const ending = this.#recent.find(member.account);
+    if (ending !== undefined && ending.number > lastEnding) throw errorOf(ending);
   }
 
   start(): void {
@@ -76,7 +72,7 @@ export class EndingWatch {
     this.#position = ending.number;
     this.#recent.keep(ending.account, ending);
     const session = sessions.ofAccount(ending.account);
-    if (session === undefined) return;
+    if (session === undefined || session.lastEnding >= ending.number) return;
     log("INFO", `${session.member.tag} Session ended: account ${ending.reason}`);
     session.end(errorOf(ending));
   }

@@ -4,7 +4,6 @@ import type { LoginRequest } from "../wire/loginMessages.ts";
 import type { Request } from "../wire/sessionMessages.ts";
 import type { Accounts, Entry } from "./accounts.ts";
 import type { Connection } from "./connection.ts";
-import type { EndingWatch } from "./endingWatch.ts";
 import { certificateRecord } from "./person.ts";
 import { Refusal } from "./refusal.ts";
 import { answerFailure } from "./requestFailure.ts";
@@ -18,7 +17,6 @@ import type { Ticket } from "./tickets.ts";
 
 export interface LoginServices {
   readonly accounts: Accounts;
-  readonly endings: EndingWatch;
   readonly limits: ServerLimits;
   readonly log: ServerLog;
   readonly meter: ServerMeter;
@@ -39,15 +37,13 @@ export interface LoggedIn {
   readonly ticket: Ticket;
   /** Of the request. */
   readonly id: number;
-  /** Of the watch, before the account was read. */
-  readonly endingsSeen: number;
 }
 
 export async function logIn(
   connection: Connection,
   reader: RequestReader,
   peer: Peer,
-  { accounts, endings, limits, log, meter }: LoginServices,
+  { accounts, limits, log, meter }: LoginServices,
 ): Promise<LoggedIn> {
   let hasResumed = false;
   connection.deadlineMs = performance.now() + limits.loginMs;
@@ -63,12 +59,11 @@ export async function logIn(
       if (request.type === "resume" && hasResumed)
         throw new Refusal("UNEXPECTED", "a connection can be resumed to once");
       hasResumed ||= request.type === "resume";
-      const endingsSeen = endings.position;
       const { account, ticket } = await timed(
         () => authenticate(request, peer, accounts),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      return { member: memberOf(account, peer), ticket, id: request.id, endingsSeen };
+      return { member: memberOf(account, peer), ticket, id: request.id };
     } catch (error) {
       answerFailure(error, request, { connection, tag: peer.tag, log });
       await connection.whenWritable();

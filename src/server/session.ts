@@ -11,6 +11,7 @@ import type { Connection } from "./connection.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
 import { fetchCertificates, fetchEntries, listConversations } from "./directory.ts";
+import type { EndingWatch } from "./endingWatch.ts";
 import { fetchKeyPackages, publishKeyPackages } from "./keyPackages.ts";
 import { type LoggedIn, type LoginServices, logIn } from "./login.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
@@ -29,6 +30,7 @@ export interface SessionServices extends Services, LoginServices {
   readonly logs: ConversationLogs;
   readonly relay: Relay;
   readonly tickets: Tickets;
+  readonly endings: EndingWatch;
   /** As the server is when the handshake begins: its certificate may be renewed while it runs. */
   readonly handshake: () => ExchangeOptions & { readonly verifyClient: VerifyChain };
 }
@@ -57,7 +59,7 @@ export async function runSession(
     session = new ClientSession(connection, loggedIn, services);
     connection.watchIdle(limits.idleMs);
     log("INFO", `${tag} Client authenticated: ${visible(session.member.username)}`);
-    await session.run(reader);
+    await session.run(reader, loggedIn);
   } catch (error) {
     const expected =
       error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");
@@ -89,7 +91,8 @@ async function shakeHands(connection: Connection, services: SessionServices, onE
 class ClientSession implements Session {
   readonly member: Member;
   readonly #connection: Connection;
-  readonly #loggedIn: LoggedIn;
+  readonly ticketHash: Hex;
+  readonly lastEnding: number;
   readonly #services: SessionServices;
   #postsInFlight = 0;
   #postBytesInFlight = 0;
@@ -97,13 +100,10 @@ class ClientSession implements Session {
 
   constructor(connection: Connection, loggedIn: LoggedIn, services: SessionServices) {
     this.#connection = connection;
-    this.#loggedIn = loggedIn;
     this.member = loggedIn.member;
+    this.ticketHash = loggedIn.ticket.hash;
+    this.lastEnding = loggedIn.ticket.lastEnding;
     this.#services = services;
-  }
-
-  get ticketHash(): Hex {
-    return this.#loggedIn.ticket.hash;
   }
 
   send(message: ServerMessage): void {
@@ -119,8 +119,8 @@ class ClientSession implements Session {
   }
 
   /** Answers the login and then everything else until the connection ends. @throws what ended it */
-  async run(reader: RequestReader): Promise<never> {
-    await this.#welcome();
+  async run(reader: RequestReader, loggedIn: LoggedIn): Promise<never> {
+    await this.#welcome(loggedIn);
     for (let isFirst = true; ; isFirst = false) {
       const request = reader.read(await this.#connection.receive());
       // Whoever asks for something has the answer to the login.
@@ -131,9 +131,8 @@ class ClientSession implements Session {
     }
   }
 
-  async #welcome(): Promise<void> {
+  async #welcome({ id, ticket }: LoggedIn): Promise<void> {
     const { store, now, revocation, certificates, sessions, endings } = this.#services;
-    const { id, ticket, endingsSeen } = this.#loggedIn;
     const { fingerprint, username, email } = this.member;
     await certificates.load([fingerprint]);
     const waiting = await store.keyPackages.count(fingerprint, now());
@@ -141,7 +140,7 @@ class ClientSession implements Session {
     if (revocation.isRevoked(this.member.certificate))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
     // Just so the operator's command.
-    endings.requireNone(this.member.account, endingsSeen);
+    endings.requireNone(this);
     // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
     this.#connection.requireOpen();
     // From here on without a pause: nothing may be pushed before the answer.
@@ -161,7 +160,7 @@ class ClientSession implements Session {
 
   #ticketArrived(): void {
     const { tickets, log } = this.#services;
-    tickets.arrived(this.member.account, this.#loggedIn.ticket).catch((error: unknown) => {
+    tickets.arrived(this.member.account, this.ticketHash).catch((error: unknown) => {
       log("WARNING", `${this.member.tag} Earlier tickets could not be deleted: ${describeError(error)}`);
     });
   }

@@ -21,6 +21,8 @@ export interface Session {
   readonly member: Member;
   /** By which the store knows the ticket that its client has. */
   readonly ticketHash: Hex;
+  /** The last ending before it: later ones of its account are about it. */
+  readonly lastEnding: number;
   send(message: ServerMessage): void;
   /** The JSON text of a `ServerMessage` that goes to several. */
   sendEncoded(message: Uint8Array): void;

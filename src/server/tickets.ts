@@ -5,10 +5,12 @@ import type { NewTicket } from "../store/ticketStore.ts";
 import { ticketBytes } from "../wire/loginMessages.ts";
 import type { Services } from "./services.ts";
 
-/** A ticket on its way to its client: nobody else has it, the store knows its hash. */
+/** A ticket on its way to its client; the store knows its hash alone. */
 export interface Ticket {
   readonly bytes: Uint8Array;
   readonly hash: Hex;
+  /** The last ending before it was handed out: later ones of its account are about the session that it comes with. */
+  readonly lastEnding: number;
 }
 
 type TicketServices = Pick<Services, "store" | "limits" | "now"> & {
@@ -30,25 +32,28 @@ export class Tickets {
    *  @returns `undefined` when the account has another password by now, or is disabled */
   async issue({ id, passwordHash }: Account, fingerprint: Hex): Promise<Ticket | undefined> {
     const { store, now } = this.#services;
-    const { ticket, next } = this.#make();
+    const { bytes, next } = this.#make();
     const request = { account: id, passwordHash, fingerprint, next, nowMs: now() };
-    return (await store.tickets.issue(request)) ? ticket : undefined;
+    const lastEnding = await store.tickets.issue(request);
+    return lastEnding === undefined ? undefined : { bytes, hash: next.hash, lastEnding };
   }
 
   /** @returns whose ticket this is, and the next one; `undefined` when it is not good for this certificate */
   async redeem(
-    bytes: Uint8Array,
+    earlier: Uint8Array,
     fingerprint: Hex,
   ): Promise<{ account: Account; ticket: Ticket } | undefined> {
     const { store, now } = this.#services;
-    const { ticket, next } = this.#make();
-    const request = { hash: hashOf(bytes), fingerprint, next, nowMs: now() };
-    const account = await store.tickets.redeem(request);
-    return account && { account, ticket };
+    const { bytes, next } = this.#make();
+    const request = { hash: hashOf(earlier), fingerprint, next, nowMs: now() };
+    const redeemed = await store.tickets.redeem(request);
+    if (redeemed === undefined) return undefined;
+    const { account, lastEnding } = redeemed;
+    return { account, ticket: { bytes, hash: next.hash, lastEnding } };
   }
 
   /** The client of a session has shown that it has this ticket. */
-  async arrived(account: number, { hash }: Ticket): Promise<void> {
+  async arrived(account: number, hash: Hex): Promise<void> {
     await this.#services.store.tickets.keepOnly(account, hash);
   }
 
@@ -57,10 +62,9 @@ export class Tickets {
     if (hashes.length > 0) await this.#services.store.tickets.extend(hashes, this.#expiresAtMs());
   }
 
-  #make(): { ticket: Ticket; next: NewTicket } {
+  #make(): { bytes: Uint8Array; next: NewTicket } {
     const bytes = this.#services.random(ticketBytes);
-    const hash = hashOf(bytes);
-    return { ticket: { bytes, hash }, next: { hash, expiresAtMs: this.#expiresAtMs() } };
+    return { bytes, next: { hash: hashOf(bytes), expiresAtMs: this.#expiresAtMs() } };
   }
 
   #expiresAtMs(): number {

@@ -2,6 +2,7 @@ import type { Hex } from "../base/hex.ts";
 import { type AccountRow, accountColumns, accountOf } from "./accountRow.ts";
 import type { Account, AccountStore, CertificateRecord } from "./accountStore.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
+import { type CountedFailures, waitAfter } from "./attemptDelay.ts";
 import { type PostgresCertificates, putCertificate } from "./postgresCertificates.ts";
 import type { PostgresDatabase, Transaction } from "./postgresDatabase.ts";
 import { unavailable } from "./postgresError.ts";
@@ -145,9 +146,9 @@ export class PostgresAccounts implements AccountStore {
       const known = new Map([...others, ...rows].map((row) => [row.subject, row]));
       for (const { subject } of fresh) known.delete(subject);
       let waitMs = 0;
-      for (const { subject, delayMs } of [...counted, ...consulted]) {
-        const row = known.get(subject);
-        if (row !== undefined) waitMs = Math.max(waitMs, row.last_at + delayMs(row.failures) - nowMs);
+      for (const counter of [...counted, ...consulted]) {
+        const row = known.get(counter.subject);
+        if (row !== undefined) waitMs = Math.max(waitMs, waitAfter(counter, row, nowMs));
       }
       if (waitMs > 0) throw new Undo(waitMs);
       await countFailures(
@@ -202,10 +203,8 @@ export class PostgresAccounts implements AccountStore {
   }
 }
 
-interface FailureRow {
+interface FailureRow extends CountedFailures {
   readonly subject: string;
-  readonly failures: number;
-  readonly last_at: number;
 }
 
 async function countFailures(

@@ -55,13 +55,10 @@ export class PostgresControl implements AccountControl {
   }
 
   async lastEnding(): Promise<number> {
-    // Of the sequence and not of the table, whose rows don't stay. The lock: none is on its way below it.
+    // The lock: none is on its way below it.
     return await this.#db.transaction(async (transaction) => {
       transaction.query("SELECT pg_advisory_xact_lock($1, $2)", endingLock);
-      const [row] = await transaction.query<{ last: number }>(
-        "SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last FROM session_endings_id_seq",
-      );
-      return row?.last ?? 0;
+      return await lastEnding(transaction);
     });
   }
 
@@ -71,6 +68,14 @@ export class PostgresControl implements AccountControl {
       [after, maxEndings],
     );
   }
+}
+
+/** @returns the last number that was given away: of the sequence and not of the table, whose rows don't stay */
+export async function lastEnding(transaction: Transaction): Promise<number> {
+  const [row] = await transaction.query<{ last: number }>(
+    "SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last FROM session_endings_id_seq",
+  );
+  return row?.last ?? 0;
 }
 
 /** After the row of the account is locked: a ticket that is being handed out waits, and finds the account as it is then. */

@@ -3,6 +3,7 @@ import { accountOf } from "./accountRow.ts";
 import type { Account } from "./accountStore.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
 import { selectAccount, type UserRow } from "./postgresAccounts.ts";
+import { lastEnding } from "./postgresControl.ts";
 import type { PostgresDatabase, Transaction } from "./postgresDatabase.ts";
 import { unavailable } from "./postgresError.ts";
 import { maxTicketsPerAccount, type NewTicket, type TicketStore } from "./ticketStore.ts";
@@ -26,9 +27,11 @@ interface KeepOnly {
   readonly hash: Hex;
 }
 
+type Granted = NonNullable<Awaited<ReturnType<TicketStore["redeem"]>>>;
+
 interface Job {
   readonly call: Grant | KeepOnly;
-  readonly resolve: (account: Account | undefined) => void;
+  readonly resolve: (granted: Granted | undefined) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -45,13 +48,13 @@ export class PostgresTickets implements TicketStore {
     this.#db = db;
   }
 
-  async issue(request: Parameters<TicketStore["issue"]>[0]): Promise<boolean> {
+  async issue(request: Parameters<TicketStore["issue"]>[0]): ReturnType<TicketStore["issue"]> {
     const { account, passwordHash, fingerprint, next, nowMs } = request;
     const by = { account, passwordHash };
-    return (await this.#inGroup({ kind: "grant", by, fingerprint, next, nowMs })) !== undefined;
+    return (await this.#inGroup({ kind: "grant", by, fingerprint, next, nowMs }))?.lastEnding;
   }
 
-  redeem(request: Parameters<TicketStore["redeem"]>[0]): Promise<Account | undefined> {
+  redeem(request: Parameters<TicketStore["redeem"]>[0]): ReturnType<TicketStore["redeem"]> {
     const { hash, fingerprint, next, nowMs } = request;
     return this.#inGroup({ kind: "grant", by: { hash }, fingerprint, next, nowMs });
   }
@@ -67,7 +70,7 @@ export class PostgresTickets implements TicketStore {
     ]);
   }
 
-  #inGroup(call: Grant | KeepOnly): Promise<Account | undefined> {
+  #inGroup(call: Grant | KeepOnly): Promise<Granted | undefined> {
     return this.#db.accept(
       () =>
         new Promise((resolve, reject) => {
@@ -84,13 +87,13 @@ export class PostgresTickets implements TicketStore {
     while (this.#queue.length > 0) {
       const group = this.#queue.splice(0, maxGroup);
       try {
-        const accounts = await this.#db.acceptedTransaction((transaction) =>
+        const granted = await this.#db.acceptedTransaction((transaction) =>
           writeGroup(
             transaction,
             group.map(({ call }) => call),
           ),
         );
-        for (const { call, resolve } of group) resolve(accounts.get(call));
+        for (const { call, resolve } of group) resolve(granted.get(call));
       } catch (error) {
         for (const { reject } of group) reject(error);
       }
@@ -99,19 +102,17 @@ export class PostgresTickets implements TicketStore {
   }
 }
 
-/** @returns the accounts of the grants that were made */
+/** @returns the grants that were made */
 async function writeGroup(
   transaction: Transaction,
   calls: readonly (Grant | KeepOnly)[],
-): Promise<ReadonlyMap<Grant | KeepOnly, Account>> {
+): Promise<ReadonlyMap<Grant | KeepOnly, Granted>> {
   transaction.query("SELECT set_config('synchronous_commit', 'off', true)");
   const grants = calls.filter((call) => call.kind === "grant");
-  const granted = new Map<Grant | KeepOnly, Account>();
-  for (const [call, account] of await judge(transaction, grants)) granted.set(call, account);
+  const granted = await judge(transaction, grants);
   const made = grants.filter((call) => granted.has(call));
-  const accountOfCall = (call: Grant) => granted.get(call)?.id ?? 0;
   if (made.length > 0) {
-    const accounts = arrayLiteral(made.map(accountOfCall));
+    const accounts = arrayLiteral(made.map((call) => granted.get(call)?.account.id ?? 0));
     transaction.query(
       `INSERT INTO tickets (hash, account, fingerprint, expires_at)
        SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[])`,
@@ -152,7 +153,7 @@ async function writeGroup(
 async function judge(
   transaction: Transaction,
   grants: readonly Grant[],
-): Promise<ReadonlyMap<Grant, Account>> {
+): Promise<ReadonlyMap<Grant | KeepOnly, Granted>> {
   const hashes = arrayLiteral(grants.flatMap(({ by }) => ("hash" in by ? [by.hash] : [])));
   const owners = await transaction.query<{ account: number }>(
     "SELECT account FROM tickets WHERE hash = ANY($1::text[])",
@@ -162,11 +163,13 @@ async function judge(
     ...owners.map(({ account }) => account),
     ...grants.flatMap(({ by }) => ("account" in by ? [by.account] : [])),
   ]);
-  const [rows, tickets] = await Promise.all([
+  const [rows, ending, tickets] = await Promise.all([
     transaction.query<UserRow>(
       `${selectAccount} WHERE u.id = ANY($1::bigint[]) ORDER BY u.id FOR NO KEY UPDATE OF u`,
       [arrayLiteral([...ids])],
     ),
+    // An ending of one of these is numbered when its row is locked: before we had it, or after we have let go of it.
+    lastEnding(transaction),
     transaction.query<TicketRow>(
       "SELECT hash, account, fingerprint, expires_at FROM tickets WHERE hash = ANY($1::text[])",
       [hashes],
@@ -178,10 +181,10 @@ async function judge(
     if (account !== undefined && !account.disabled) accounts.set(account.id, account);
   }
   const known = new Map(tickets.map((ticket) => [ticket.hash, ticket]));
-  const granted = new Map<Grant, Account>();
+  const granted = new Map<Grant | KeepOnly, Granted>();
   for (const grant of grants) {
     const account = holderOf(grant, accounts, known);
-    if (account !== undefined) granted.set(grant, account);
+    if (account !== undefined) granted.set(grant, { account, lastEnding: ending });
   }
   return granted;
 }

@@ -1,6 +1,7 @@
 import type { Hex } from "../base/hex.ts";
 import { type AccountRow, accountColumns, accountOf } from "./accountRow.ts";
 import type { Account, AccountStore, CertificateRecord } from "./accountStore.ts";
+import { type CountedFailures, waitAfter } from "./attemptDelay.ts";
 import type { SqliteCertificates } from "./sqliteCertificates.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
@@ -46,7 +47,7 @@ export class SqliteAccounts implements AccountStore {
       `UPDATE users SET pwd_hash = ?, salt = NULL, one_time_until = NULL, allows_new_key = 0
        WHERE id = ? AND pwd_hash = ?`,
     );
-    this.#failures = db.prepare<{ failures: number; last_at: number }, [string]>(
+    this.#failures = db.prepare<CountedFailures, [string]>(
       "SELECT failures, last_at FROM login_failures WHERE subject = ?",
     );
     this.#countFailure = db.prepare<null, [string, number]>(
@@ -146,9 +147,9 @@ export class SqliteAccounts implements AccountStore {
     const { counted, consulted, nowMs } = attempt;
     return this.#db.write(() => {
       let waitMs = 0;
-      for (const { subject, delayMs } of [...counted, ...consulted]) {
-        const row = this.#failures.get(subject);
-        if (row !== null) waitMs = Math.max(waitMs, row.last_at + delayMs(row.failures) - nowMs);
+      for (const counter of [...counted, ...consulted]) {
+        const row = this.#failures.get(counter.subject);
+        if (row !== null) waitMs = Math.max(waitMs, waitAfter(counter, row, nowMs));
       }
       if (waitMs > 0) return waitMs;
       for (const { subject } of counted) this.#countFailure.run(subject, nowMs);

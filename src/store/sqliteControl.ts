@@ -4,6 +4,9 @@ import type { Account } from "./accountStore.ts";
 import { selectAccount, type UserRow } from "./sqliteAccounts.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
 
+/** Of the sequence and not of the table, whose rows don't stay. */
+export const selectLastEnding = "SELECT seq AS number FROM sqlite_sequence WHERE name = 'session_endings'";
+
 export class SqliteControl implements AccountControl {
   readonly #db: SqliteDatabase;
   readonly #list;
@@ -35,10 +38,7 @@ export class SqliteControl implements AccountControl {
     this.#end = db.prepare<null, [number, string, number]>(
       "INSERT INTO session_endings (account, reason, at) VALUES (?, ?, ?)",
     );
-    // Of the sequence and not of the table, whose rows don't stay.
-    this.#lastEnding = db.prepare<{ seq: number }, []>(
-      "SELECT seq FROM sqlite_sequence WHERE name = 'session_endings'",
-    );
+    this.#lastEnding = db.prepare<{ number: number }, []>(selectLastEnding);
     this.#endings = db.prepare<Ending, [number, number]>(
       "SELECT id AS number, account, reason FROM session_endings WHERE id > ? ORDER BY id LIMIT ?",
     );
@@ -76,7 +76,7 @@ export class SqliteControl implements AccountControl {
   }
 
   lastEnding(): Promise<number> {
-    return this.#db.read(() => this.#lastEnding.get()?.seq ?? 0);
+    return this.#db.read(() => this.#lastEnding.get()?.number ?? 0);
   }
 
   endings(after: number): Promise<readonly Ending[]> {

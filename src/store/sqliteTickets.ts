@@ -1,7 +1,7 @@
 import type { Hex } from "../base/hex.ts";
 import { accountOf } from "./accountRow.ts";
-import type { Account } from "./accountStore.ts";
 import { selectAccount, type UserRow } from "./sqliteAccounts.ts";
+import { selectLastEnding } from "./sqliteControl.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { maxTicketsPerAccount, type NewTicket, type TicketStore } from "./ticketStore.ts";
 
@@ -12,6 +12,7 @@ export class SqliteTickets implements TicketStore {
   readonly #insert;
   readonly #prune;
   readonly #noteLogin;
+  readonly #lastEnding;
   readonly #keepOnly;
   readonly #extend;
 
@@ -32,27 +33,26 @@ export class SqliteTickets implements TicketStore {
          AND id <= (SELECT id FROM tickets WHERE account = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`,
     );
     this.#noteLogin = db.prepare<null, [number, number]>("UPDATE users SET last_login_at = ? WHERE id = ?");
+    this.#lastEnding = db.prepare<{ number: number }, []>(selectLastEnding);
     this.#keepOnly = db.prepare<null, [number, string]>(
       "DELETE FROM tickets WHERE account = ? AND hash <> ?",
     );
     this.#extend = db.prepare<null, [number, string]>("UPDATE tickets SET expires_at = ? WHERE hash = ?");
   }
 
-  issue(request: Parameters<TicketStore["issue"]>[0]): Promise<boolean> {
+  issue(request: Parameters<TicketStore["issue"]>[0]): ReturnType<TicketStore["issue"]> {
     const { account, passwordHash } = request;
     return this.#db.write(() => {
-      if (this.#judged.get(account, passwordHash) === null) return false;
-      this.#grant(account, request);
-      return true;
+      if (this.#judged.get(account, passwordHash) === null) return undefined;
+      return this.#grant(account, request);
     });
   }
 
-  redeem(request: Parameters<TicketStore["redeem"]>[0]): Promise<Account | undefined> {
+  redeem(request: Parameters<TicketStore["redeem"]>[0]): ReturnType<TicketStore["redeem"]> {
     const { hash, fingerprint, nowMs } = request;
     return this.#db.write(() => {
       const account = accountOf(this.#holder.get(hash, fingerprint, nowMs));
-      if (account !== undefined) this.#grant(account.id, request);
-      return account;
+      return account && { account, lastEnding: this.#grant(account.id, request) };
     });
   }
 
@@ -66,10 +66,12 @@ export class SqliteTickets implements TicketStore {
     });
   }
 
-  #grant(account: number, request: { fingerprint: Hex; next: NewTicket; nowMs: number }): void {
+  /** @returns the last ending before it */
+  #grant(account: number, request: { fingerprint: Hex; next: NewTicket; nowMs: number }): number {
     const { fingerprint, next, nowMs } = request;
     this.#insert.run(next.hash, account, fingerprint, next.expiresAtMs);
     this.#prune.run(account, account, maxTicketsPerAccount);
     this.#noteLogin.run(nowMs, account);
+    return this.#lastEnding.get()?.number ?? 0;
   }
 }

@@ -17,24 +17,26 @@ export const maxTicketsPerAccount = 8;
  */
 export interface TicketStore {
   /** Hands out a ticket after a login, which it notes in the account.
-   *  @returns false when the account is disabled by now or has another password hash than the login was judged by */
+   *  @returns the number of the last ending: later ones of this account are about this login; `undefined` when the
+   *  account is disabled by now or has another password hash than the login was judged by, and nothing was handed out */
   issue(request: {
     readonly account: number;
     readonly passwordHash: string;
     readonly fingerprint: Hex;
     readonly next: NewTicket;
     readonly nowMs: number;
-  }): Promise<boolean>;
+  }): Promise<number | undefined>;
 
   /** Hands out another ticket for one that is valid, and notes the login. The old one stays until it is known that the new
    *  one has arrived, or it expires.
-   *  @returns the account; `undefined` when there is no such ticket of this certificate, or the account is disabled */
+   *  @returns the account and the last ending, as `issue`; `undefined` when there is no such ticket of this certificate, or
+   *  the account is disabled */
   redeem(request: {
     readonly hash: Hex;
     readonly fingerprint: Hex;
     readonly next: NewTicket;
     readonly nowMs: number;
-  }): Promise<Account | undefined>;
+  }): Promise<{ readonly account: Account; readonly lastEnding: number } | undefined>;
 
   /** Deletes the account's tickets but this one, which its client has shown to have. */
   keepOnly(account: number, hash: Hex): Promise<void>;

@@ -33,13 +33,13 @@ export function describeAccountParts(stores: () => { store: Store; other: Store 
     const next = ticket(over.expiresAtMs);
     const { id, passwordHash } = account;
     const request = { account: id, passwordHash, fingerprint, next, nowMs: t0 + 1, ...over };
-    return (await stores().store.tickets.issue(request)) ? next.hash : undefined;
+    return (await stores().store.tickets.issue(request)) === undefined ? undefined : next.hash;
   };
   const redeem = async (hash: string | undefined, over: { fingerprint?: string; nowMs?: number } = {}) => {
     const next = ticket();
     const request = { hash: hash ?? randomHex(32), fingerprint, next, nowMs: t0 + 2, ...over };
-    const account = await stores().other.tickets.redeem(request as never);
-    return account === undefined ? undefined : { id: account.id, next: next.hash };
+    const redeemed = await stores().other.tickets.redeem(request as never);
+    return redeemed && { id: redeemed.account.id, next: next.hash, lastEnding: redeemed.lastEnding };
   };
 
   describe("control", () => {
@@ -166,6 +166,27 @@ export function describeAccountParts(stores: () => { store: Store; other: Store 
       await stores().other.control.setDisabled({ account: account.id, disabled: true, nowMs: t0 });
       expect(await issue(account)).toBeUndefined();
       expect((await found(account)).lastLoginAtMs).toBeUndefined();
+    });
+
+    test("issue() and redeem() tell the last ending that they come after, also when it is long gone", async () => {
+      const account = await newAccount();
+      const { store, other } = stores();
+      const issued = () =>
+        store.tickets.issue({
+          ...{ account: account.id, passwordHash: account.passwordHash, nowMs: t0 },
+          ...{ fingerprint, next: ticket() },
+        });
+      expect(await issued()).toBe(await store.control.lastEnding());
+      await other.control.setDisabled({ account: account.id, disabled: true, nowMs: t0 });
+      await other.control.setDisabled({ account: account.id, disabled: false, nowMs: t0 });
+      const lastEnding = await store.control.lastEnding();
+      expect((await other.control.endings(lastEnding - 1)).map((ending) => ending.account)).toEqual([
+        account.id,
+      ]);
+      await store.sweep({ nowMs: t0, unnamedBlobMs: day, welcomeMs: day, counterMs: 0 });
+      expect(await other.control.endings(0)).toEqual([]);
+      expect(await issued()).toBe(lastEnding);
+      expect((await redeem(await issue(account)))?.lastEnding).toBe(lastEnding);
     });
 
     const change = { nowMs: t0 };
