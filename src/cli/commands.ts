@@ -81,6 +81,11 @@ const connectFlags: readonly Flag[] = [
     value: "file",
     description: "Account password (or SECURECHAT_PASSWORD, or a prompt)",
   },
+  {
+    name: "renew-from",
+    value: "prefix",
+    description: "Log in with a new key: PREFIX_cert.pem, PREFIX_key.pem are the account's and sign for it",
+  },
   { name: "change-password", description: "Log in and choose another password" },
   {
     name: "new-password-file",

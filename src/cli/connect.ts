@@ -33,8 +33,16 @@ export async function connect(args: Arguments): Promise<number> {
   const timeoutS = integerFlag(args, "timeout", { min: 1, max: 1_000_000, fallback: 0 });
   if (args.has("register") && args.has("login"))
     throw usageError("--register and --login exclude each other");
-  if (args.has("register") && args.has("change-password"))
-    throw usageError("--register and --change-password exclude each other");
+  const onlyOne = ["register", "change-password", "renew-from"].filter((flag) => args.has(flag));
+  if (onlyOne.length > 1) throw usageError(`--${onlyOne.join(" and --")} exclude each other`);
+  const renewFrom = args.text("renew-from");
+  const from =
+    renewFrom === undefined
+      ? undefined
+      : await readCredential(
+          { cert: `${renewFrom}_cert.pem`, key: `${renewFrom}_key.pem`, who: "old" },
+          args,
+        );
 
   const interrupt = Promise.withResolvers<never>();
   interrupt.promise.catch(() => {});
@@ -73,7 +81,12 @@ export async function connect(args: Arguments): Promise<number> {
   onEvent = (event) => session.note(event);
   const chat = async (): Promise<ExitCode> => {
     await attempt(() => client.connect());
-    const login = await askForLogin(client, { person, passwords }, args, isTerminal);
+    const login = await askForLogin(
+      client,
+      { person, passwords, from: from && { certificate: from.chain[0], key: from.key } },
+      args,
+      isTerminal,
+    );
     for (const signal of endingSignals) process.on(signal, stop);
     front.open(session);
     await attempt(() =>

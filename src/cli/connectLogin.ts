@@ -1,4 +1,4 @@
-import type { Client } from "../client/client.ts";
+import type { Client, OldCredential } from "../client/client.ts";
 import { ClientError } from "../client/clientError.ts";
 import type { AccountPassword } from "./accountPassword.ts";
 import { usageError } from "./cliError.ts";
@@ -6,19 +6,26 @@ import type { Arguments } from "./commandLine.ts";
 import type { Person } from "./connectIdentity.ts";
 import { promptLine } from "./prompt.ts";
 
-/** How a user proves who they are, once everything is known that has to be asked for. */
-export interface Login {
+/** A login for which everything is known that has to be asked for. */
+export interface PreparedLogin {
   /** @param ask gets the terminal for the questions that only the server's answer leads to */
   run(ask: <T>(questions: () => Promise<T>) => Promise<T>): Promise<void>;
+}
+
+export interface LoginInput {
+  readonly person: Person;
+  readonly passwords: AccountPassword;
+  /** What the own certificate is to take the place of. */
+  readonly from: OldCredential | undefined;
 }
 
 /** Everything that has to be known to log in or register. */
 export async function askForLogin(
   client: Client,
-  { person, passwords }: { readonly person: Person; readonly passwords: AccountPassword },
+  { person, passwords, from }: LoginInput,
   args: Arguments,
   isTerminal: boolean,
-): Promise<Login> {
+): Promise<PreparedLogin> {
   const { email, username, isNew } = isTerminal
     ? await askWho(person, args)
     : { ...person, isNew: args.has("register") };
@@ -32,6 +39,7 @@ export async function askForLogin(
       const { password = "", newPassword } = asked ?? {};
       asked = undefined;
       if (isNew) return await client.register({ email, username, password });
+      if (from !== undefined) return await client.login({ email, password, from });
       const change = async (chosen: string) => {
         await client.login({ email, password, newPassword: chosen });
         passwords.replaced();
@@ -53,7 +61,8 @@ export async function askForLogin(
 }
 
 async function askWho(person: Person, args: Arguments): Promise<Person & { isNew: boolean }> {
-  if (args.has("register") || args.has("login")) return { ...person, isNew: args.has("register") };
+  if (args.has("register") || args.has("login") || args.has("renew-from"))
+    return { ...person, isNew: args.has("register") };
   const answer = (await promptLine("Register or Login? (r/l): ", "l")).toLowerCase();
   if (!/^(r|register|l|login)$/.test(answer)) throw usageError('answer "r" to register or "l" to log in');
   const isNew = answer.startsWith("r");

@@ -9,6 +9,7 @@ import { Devices, type Self } from "./devices.ts";
 import { Directory } from "./directory.ts";
 import { GroupFollower } from "./groupFollower.ts";
 import { KeyPackages } from "./keyPackages.ts";
+import { type Login, loginRequest } from "./loginRequest.ts";
 import { type Member, membersOf } from "./member.ts";
 import { openSelf } from "./openSelf.ts";
 import type { Sent } from "./outbox.ts";
@@ -21,6 +22,7 @@ import { disclose, history, type IndexRange, type RememberedMessage } from "./wo
 export type { ClientEvent } from "./clientEvents.ts";
 export type { ClientOptions } from "./clientOptions.ts";
 export type { Comparison } from "./comparison.ts";
+export type { Login, OldCredential } from "./loginRequest.ts";
 export type { Member } from "./member.ts";
 export type { Sent } from "./outbox.ts";
 export type { VerifiedReceipt } from "./receipts.ts";
@@ -47,9 +49,8 @@ export interface Client {
   connect(): Promise<void>;
   /** Makes an account for the own certificate, then goes on as `login`. */
   register(account: { email: string; username: string; password: string }): Promise<void>;
-  /** Logs in, then catches up with every conversation. What comes is told by events. @param account.newPassword takes the place
-   *  of `password` from then on */
-  login(account: { email: string; password: string; newPassword?: string }): Promise<void>;
+  /** Logs in, then catches up with every conversation. What comes is told by events. */
+  login(account: Login): Promise<void>;
   /** @returns the id of the conversation with that person, begun if there was none */
   openDirect(username: string): Promise<Hex>;
   /**
@@ -181,13 +182,8 @@ class RunningClient implements Client {
     await this.#session.enter({ type: "register", email, username, password });
   }
 
-  async login(account: { email: string; password: string; newPassword?: string }): Promise<void> {
-    const { email, password, newPassword } = account;
-    await this.#session.enter(
-      newPassword === undefined
-        ? { type: "login", email, password }
-        : { type: "change_password", email, password, new_password: newPassword },
-    );
+  async login(account: Login): Promise<void> {
+    await this.#session.enter(loginRequest(account, this.#context.self.certificate.fingerprint));
   }
 
   async openDirect(username: string): Promise<Hex> {

@@ -46,6 +46,7 @@ const answerTypes = {
   register: "authenticated",
   login: "authenticated",
   change_password: "authenticated",
+  renew: "authenticated",
   resume: "authenticated",
   publish_key_packages: "published",
   fetch_key_packages: "key_packages",
@@ -64,6 +65,8 @@ const answerTypes = {
 type AnyRequest = Request | LoginRequest;
 type RequestType = AnyRequest["type"];
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
+/** What a connection is entered with, in place of the person: an account, or a ticket. */
+export type EntryRequest = WithoutId<Exclude<LoginRequest, { type: "ping" }>>;
 export type AnswerTo<T extends RequestType> = Extract<ServerMessage, { type: (typeof answerTypes)[T] }>;
 export type Push = Exclude<ServerMessage, { id: number }>;
 

@@ -2,7 +2,13 @@ import { visible } from "../base/visible.ts";
 import { ClientError } from "./clientError.ts";
 import type { OnEvent } from "./clientEvents.ts";
 import { clockWarning } from "./clockDifference.ts";
-import { type AnswerTo, Connection, type ConnectionTimeouts, type Push } from "./connection.ts";
+import {
+  type AnswerTo,
+  Connection,
+  type ConnectionTimeouts,
+  type EntryRequest,
+  type Push,
+} from "./connection.ts";
 import type { Self } from "./devices.ts";
 import { type Directory, primaryServerName } from "./directory.ts";
 import type { KeyPackages } from "./keyPackages.ts";
@@ -38,21 +44,6 @@ export interface SessionUser {
   /** There is no connection, and none comes by itself. */
   left(reason: ClientError): void;
 }
-
-export type EntryRequest =
-  | {
-      readonly type: "register";
-      readonly email: string;
-      readonly username: string;
-      readonly password: string;
-    }
-  | { readonly type: "login"; readonly email: string; readonly password: string }
-  | {
-      readonly type: "change_password";
-      readonly email: string;
-      readonly password: string;
-      readonly new_password: string;
-    };
 
 /** At most one connection to the server, from dialling to its end, and what it takes to be on it: account, key packages, CRL. */
 export class Session {
@@ -147,10 +138,7 @@ export class Session {
     );
   }
 
-  async #authenticate(
-    connection: Connection,
-    request: EntryRequest | { readonly type: "resume"; readonly ticket: Uint8Array },
-  ): Promise<AnswerTo<"login">> {
+  async #authenticate(connection: Connection, request: EntryRequest): Promise<AnswerTo<"login">> {
     const answer = await connection.request<typeof request.type>(request).catch((error: unknown) => {
       if (!(error instanceof ClientError && error.code === "REFUSED")) this.#hasStrayLogin = true;
       throw error;

@@ -17,24 +17,25 @@ export function checkIdentity(
 
 /**
  * An account stays with the key of its certificate: a renewed certificate of the same person over the same key may take
- * the old one's place, one over another key only as long as the operator lets it.
+ * the old one's place, one over another key only when the old one has signed for it, or as long as the operator lets it.
  *
+ * @param claim.hasRenewal whether the account's certificate is good and has signed for this one
  * @throws {Refusal} `IDENTITY_MISMATCH`
  */
 export function checkBinding(
   account: Account,
   username: string,
-  { record, nowMs }: { record: CertificateRecord; nowMs: number },
+  { record, nowMs, hasRenewal }: { record: CertificateRecord; nowMs: number; hasRenewal: boolean },
 ): void {
   if (account.username !== username)
     throw new Refusal("IDENTITY_MISMATCH", "the account of this email has another username");
   const bound = account.certificate;
   if (bound === undefined || bound.fingerprint === record.fingerprint) return;
-  const mayBringKey = account.allowsNewKey && nowMs < (account.oneTimeUntilMs ?? 0);
+  const mayBringKey = hasRenewal || (account.allowsNewKey && nowMs < (account.oneTimeUntilMs ?? 0));
   if (bound.person !== record.person || !(mayBringKey || equalBytes(spkiOf(bound), spkiOf(record))))
     throw new Refusal(
       "IDENTITY_MISMATCH",
-      "the account is bound to a certificate with another key, ask the server's operator to move it",
+      "the account is bound to a certificate with another key: have that one sign for this one, or ask the server's operator to move it",
     );
 }
 

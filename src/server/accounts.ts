@@ -1,3 +1,4 @@
+import { isRenewal } from "../log/renewal.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { Account, CertificateRecord } from "../store/accountStore.ts";
 import { legacyPassword } from "../store/legacyPassword.ts";
@@ -26,7 +27,7 @@ export interface Entry {
   readonly ticket: Ticket;
 }
 
-type AccountServices = Pick<Services, "store" | "registration" | "now"> & {
+type AccountServices = Pick<Services, "store" | "registration" | "certificates" | "now"> & {
   readonly passwords: PasswordHasher;
   readonly tickets: Tickets;
 };
@@ -73,7 +74,7 @@ export class Accounts {
   }
 
   /** @throws {Refusal} as `#authenticate`; `PASSWORD_CHANGE_REQUIRED`, `CERTIFICATE_INVALID` */
-  async login(request: RequestOf<"login">, claimant: Claimant): Promise<Entry> {
+  async login(request: RequestOf<"login"> | RequestOf<"renew">, claimant: Claimant): Promise<Entry> {
     const { account, record } = await this.#authenticate(request, claimant);
     if (account.oneTimeUntilMs !== undefined)
       throw new Refusal(
@@ -116,14 +117,17 @@ export class Accounts {
    * @throws {Refusal} `IDENTITY_MISMATCH`, `TRY_LATER`, `AUTHENTICATION_FAILED`, `ACCOUNT_DISABLED`, `PASSWORD_EXPIRED`
    */
   async #authenticate(
-    { email, password }: { email: string; password: string },
+    request: RequestOf<"login" | "change_password" | "renew">,
     { certificate, network }: Claimant,
   ): Promise<{ account: Account; record: CertificateRecord }> {
     const { store, now, passwords } = this.#services;
+    const { email, password } = request;
     const { username } = checkIdentity(certificate.certificate, { email });
     const account = await store.accounts.byEmail(email);
     const record = certificateRecord(certificate, "user");
-    if (account !== undefined) checkBinding(account, username, { record, nowMs: now() });
+    const hasRenewal =
+      request.type === "renew" && (await this.#hasSignedFor(account, record, request.signature));
+    if (account !== undefined) checkBinding(account, username, { record, nowMs: now(), hasRenewal });
 
     const [ofAccount, ofAddress] = [accountCounter(email), addressCounter(network)];
     const waitMs = await store.accounts.reserveAttempt({
@@ -154,6 +158,21 @@ export class Accounts {
         "this one-time password has expired, ask the server's operator for another one",
       );
     return { account, record };
+  }
+
+  /** A certificate that has expired or is revoked speaks for nobody any more. */
+  async #hasSignedFor(
+    account: Account | undefined,
+    { fingerprint }: CertificateRecord,
+    signature: Uint8Array,
+  ): Promise<boolean> {
+    const { certificates, now } = this.#services;
+    const bound = account?.certificate?.fingerprint;
+    if (bound === undefined) return false;
+    await certificates.load([bound]);
+    return (
+      certificates.isGood(bound, now()) && isRenewal(certificates.at(bound, now()), fingerprint, signature)
+    );
   }
 
   async #replacePassword(account: Account, password: string): Promise<Account> {

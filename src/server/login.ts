@@ -77,6 +77,7 @@ function authenticate(request: Request | LoginRequest, peer: Peer, accounts: Acc
     case "register":
       return accounts.register(request, peer);
     case "login":
+    case "renew":
       return accounts.login(request, peer);
     case "change_password":
       return accounts.changePassword(request, peer);

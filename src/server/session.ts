@@ -239,6 +239,7 @@ class ClientSession implements Session {
       case "register":
       case "login":
       case "change_password":
+      case "renew":
       case "resume":
         throw new Refusal("UNEXPECTED", "this connection is logged in already");
     }

@@ -18,15 +18,19 @@ export const loginRequestSchema = tagged("type", {
   login: object({ type: literal("login"), id, email, password }),
   /** Logs in and puts another password in the place of this one. */
   change_password: object({ type: literal("change_password"), id, email, password, new_password: password }),
+  /** Logs in with a certificate that the account's own, over another key, has signed for (see renewal.ts of the log). */
+  renew: object({ type: literal("renew"), id, email, password, signature: base64({ min: 1, max: 1024 }) }),
   /** Comes back with the ticket of an earlier answer instead of the password. */
   resume: object({ type: literal("resume"), id, ticket }),
   ping: object({ type: literal("ping"), id }),
 });
 export type LoginRequest = SchemaType<typeof loginRequestSchema>;
 
+const loginTypes: readonly string[] = ["register", "login", "change_password", "renew", "resume"];
+
 /** @returns whether this is a type of request that is only allowed before the account is known */
 export function isLoginType(type: string): type is Exclude<LoginRequest["type"], "ping"> {
-  return type === "register" || type === "login" || type === "change_password" || type === "resume";
+  return loginTypes.includes(type);
 }
 
 /** The answer to all of them. */

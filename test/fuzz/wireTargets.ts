@@ -115,6 +115,7 @@ const requests: readonly (Request | LoginRequest)[] = [
     ...{ type: "change_password", id, email: "alice@example.org" },
     ...{ password: "correct horse", new_password: "battery staple" },
   },
+  { type: "renew", id, email: "alice@example.org", password: "correct horse", signature: bytes },
   { type: "resume", id, ticket },
   { type: "ping", id },
   { type: "publish_key_packages", id, packages: [bytes, bytes], last_resort: bytes },

@@ -1,7 +1,10 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { openSqliteStore } from "../../src/store/sqliteStore.ts";
 import { overriding } from "../client/overriding.ts";
 import { TestServer } from "./testServer.ts";
+
+// Real hashes on a loaded machine.
+setDefaultTimeout(60_000);
 
 let server: TestServer;
 beforeAll(async () => {

@@ -1,13 +1,21 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { makeOneTimePassword } from "../../src/server/oneTimePassword.ts";
 import { hashPassword } from "../../src/store/passwordHash.ts";
 import { openSqliteStore } from "../../src/store/sqliteStore.ts";
-import { type Person, TestServer } from "./testServer.ts";
+import { createTestAuthority, type TestAuthority } from "../pki/testAuthority.ts";
+import { type Person, personOf, TestServer } from "./testServer.ts";
+
+setDefaultTimeout(60_000);
 
 let server: TestServer;
+/** The server trusts it too. */
+let otherAuthority: TestAuthority;
 beforeAll(async () => {
-  server = await TestServer.create({ registration: "closed" });
+  const authority = await createTestAuthority({ nowMs: Date.now() });
+  otherAuthority = await createTestAuthority({ nowMs: Date.now() });
+  const anchors = [authority.ca, otherAuthority.ca];
+  server = await TestServer.create({ registration: "closed", anchors }, { authority });
   server.freezeClock();
 });
 afterAll(() => server.dispose());
@@ -118,6 +126,16 @@ test("with leave the one-time password moves the account to a certificate with a
   expect(await answer(person, login(person, "with the new key"))).toBe("IDENTITY_MISMATCH");
   expect(await answer(third, login(third, "with the new key"))).toBe("IDENTITY_MISMATCH");
   expect(await answer(other, login(other, "with the new key"))).toBe("authenticated");
+});
+
+test("leave for another key is for the same CA's word on the person", async () => {
+  const { person, once } = await added("ivan");
+  expect(await answer(person, change(person, once))).toBe("authenticated");
+  const again = await reset(person, true);
+  const other = await otherAuthority.issueUser("ivan", person.email);
+  const impostor = personOf(other, "ivan", person.email);
+  expect(await answer(impostor, change(impostor, again))).toBe("IDENTITY_MISMATCH");
+  expect(await answer(person, change(person, again))).toBe("authenticated");
 });
 
 test("leave for another key ends with the one-time password", async () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { defaultLimits } from "../../src/server/serverLimits.ts";
@@ -6,6 +6,9 @@ import { Tickets } from "../../src/server/tickets.ts";
 import { openSqliteStore } from "../../src/store/sqliteStore.ts";
 import type { RawClient } from "./rawClient.ts";
 import { type Person, personOf, TestServer } from "./testServer.ts";
+
+// Real hashes on a loaded machine.
+setDefaultTimeout(60_000);
 
 let server: TestServer;
 beforeAll(async () => {

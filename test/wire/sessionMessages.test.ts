@@ -27,6 +27,7 @@ const authenticated = {
   ...{ one_time_key_packages: 0, last_resort_key_package: false, ticket: b64(32) },
 };
 const resume = { type: "resume", id: 1, ticket: b64(32) };
+const renew = { ...login, type: "renew", signature: b64(70) };
 const changePassword = { ...login, type: "change_password", new_password: "battery staple" };
 const post = { type: "post", id: 7, line: '{"v":2}' };
 const putBlob = { type: "put_blob", id: 2, sha256: hex(32), size: 3, offset: 0, data: b64(3) };
@@ -44,6 +45,7 @@ const deliveryMark = { conversation: hex(16), member: hex(32), size: 1 };
 const samples: readonly (readonly [Schema<unknown>, Record<string, unknown>])[] = [
   [loginRequestSchema, login],
   [loginRequestSchema, changePassword],
+  [loginRequestSchema, renew],
   [loginRequestSchema, resume],
   [serverMessageSchema, authenticated],
   [loginRequestSchema, { type: "ping", id: 4_294_967_295 }],
@@ -114,9 +116,9 @@ describe("session messages", () => {
     }
   });
 
-  test("nothing but login, register, change_password, resume and ping is understood before login", () => {
+  test("nothing but login, register, change_password, renew, resume and ping is understood before login", () => {
     refuses(loginRequestSchema, post);
-    for (const request of [login, changePassword, resume]) refuses(requestSchema, request);
+    for (const request of [login, changePassword, renew, resume]) refuses(requestSchema, request);
   });
 
   test("no message of the channel itself is one of the session", () => {
