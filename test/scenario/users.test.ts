@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { copyFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { hasPostgres, PostgresServer } from "../store/postgresServer.ts";
 import { patienceMs, World } from "./world.ts";
 
@@ -226,5 +226,26 @@ describe("passwords at connect", () => {
     expect(await client.exited).toBe(0);
     again.stop("SIGTERM");
     expect(await again.exited).toBe(0);
+  });
+
+  test("a password is changed by its owner, and the account follows to a new key that the old one signs for", async () => {
+    const { port } = await world.startServer(["--db", "renewed.db"]);
+    const connect = (args: readonly string[], env: Record<string, string>) =>
+      world.run("alice", ["connect", `localhost:${port}`, "--as", "alice", ...args], { env, input: "" });
+    expect((await connect(["--register"], password("the first password"))).exitCode).toBe(0);
+    const change = { ...password("the first password"), SECURECHAT_NEW_PASSWORD: own };
+    expect((await connect(["--change-password"], change)).exitCode).toBe(0);
+    expect((await connect([], password("the first password"))).stderr).toContain("AUTHENTICATION_FAILED");
+
+    await world.succeed("org", ["issue", "--renew", "certs/alice_cert.pem", "--new-key"]);
+    const files = readdirSync(world.path("org", "certs")).filter((name) => name.startsWith("alice"));
+    for (const name of files)
+      copyFileSync(world.path("org", "certs", name), world.path("alice", "certs", name));
+    const moved = files.find((name) => /^alice-[0-9a-f]{8}_key\.pem$/.test(name))?.replace("_key.pem", "");
+    const vault = ["--vault", "new_vault.db"];
+    expect((await connect(vault, password(own))).stderr).toContain("IDENTITY_MISMATCH");
+    const renewed = await connect([...vault, "--renew-from", `certs/${moved}`], password(own));
+    expect([renewed.exitCode, renewed.stderr]).toEqual([0, expect.any(String)]);
+    expect((await connect(vault, password(own))).exitCode).toBe(0);
   });
 });
