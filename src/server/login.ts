@@ -12,8 +12,8 @@ import type { ServerLimits } from "./serverLimits.ts";
 import type { ServerLog } from "./serverLog.ts";
 import type { ServerMeter } from "./serverMeter.ts";
 import type { Member } from "./sessionRegistry.ts";
-import { timed } from "./timed.ts";
 import type { Ticket } from "./tickets.ts";
+import { timed } from "./timed.ts";
 
 export interface LoginServices {
   readonly accounts: Accounts;

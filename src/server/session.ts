@@ -23,8 +23,8 @@ import { RequestReader } from "./requests.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
 import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
-import { timed } from "./timed.ts";
 import type { Tickets } from "./tickets.ts";
+import { timed } from "./timed.ts";
 
 export interface SessionServices extends Services, LoginServices {
   readonly logs: ConversationLogs;
