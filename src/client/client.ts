@@ -4,6 +4,7 @@ import type { ClientOptions } from "./clientOptions.ts";
 import { type Comparison, compare } from "./comparison.ts";
 import { defaultTimeouts } from "./connection.ts";
 import type { ConversationContext } from "./conversationContext.ts";
+import type { ConversationSummary } from "./conversationSummary.ts";
 import { Conversations } from "./conversations.ts";
 import { Devices, type Self } from "./devices.ts";
 import { Directory } from "./directory.ts";
@@ -22,24 +23,13 @@ import { disclose, history, type IndexRange, type RememberedMessage } from "./wo
 export type { ClientEvent } from "./clientEvents.ts";
 export type { ClientOptions } from "./clientOptions.ts";
 export type { Comparison } from "./comparison.ts";
+export type { ConversationSummary } from "./conversationSummary.ts";
 export type { Login, OldCredential } from "./loginRequest.ts";
 export type { Member } from "./member.ts";
 export type { Sent } from "./outbox.ts";
 export type { VerifiedReceipt } from "./receipts.ts";
 export { growingDelays, type ReconnectPolicy } from "./reconnection.ts";
 export type { IndexRange, RememberedMessage } from "./words.ts";
-
-export interface ConversationSummary {
-  readonly conversation: Hex;
-  readonly kind: "direct" | "group";
-  /** The other one's name, or the title. */
-  readonly name: string;
-  readonly size: number;
-  readonly folder: string;
-  readonly closed: boolean;
-  /** Another conversation with the same person counts now. */
-  readonly replaced: boolean;
-}
 
 /** One person's client: a vault, the conversations in it, and at most one connection. */
 export interface Client {

@@ -14,6 +14,7 @@ import { type Directory, primaryServerName } from "./directory.ts";
 import type { KeyPackages } from "./keyPackages.ts";
 import { Reconnection, type ReconnectPolicy } from "./reconnection.ts";
 import type { Revocations } from "./revocations.ts";
+import type { SessionUser } from "./sessionUser.ts";
 
 export interface SessionOptions {
   readonly host: string;
@@ -30,19 +31,6 @@ export interface SessionOptions {
   /** `undefined`: a lost connection stays lost. */
   readonly reconnect: ReconnectPolicy | undefined;
   readonly onEvent: OnEvent;
-}
-
-/** Who uses the session. */
-export interface SessionUser {
-  /** Logged in: time to catch up. */
-  entered(connection: Connection): Promise<void>;
-  pushed(push: Exclude<Push, { type: "crl" }>): void;
-  /** There is a newer CRL. */
-  revocationsChanged(): void;
-  /** The connection was lost; another is being made. */
-  interrupted(): void;
-  /** There is no connection, and none comes by itself. */
-  left(reason: ClientError): void;
 }
 
 /** At most one connection to the server, from dialling to its end, and what it takes to be on it: account, key packages, CRL. */

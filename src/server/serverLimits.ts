@@ -45,7 +45,7 @@ const minute = 60 * second;
 
 export const defaultLimits: ServerLimits = {
   connections: 20_000,
-  halfOpenConnections: 512,
+  halfOpenConnections: 4_096,
   connectionsPerAddress: 256,
   handshakeMs: 10 * second,
   loginMs: 30 * second,
