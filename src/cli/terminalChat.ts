@@ -68,6 +68,7 @@ export class TerminalChat implements ChatInput, ChatView {
   /** Lines that were entered and not taken. */
   readonly #entered: string[] = [];
   #hasInput = true;
+  #isGone = false;
   #onEntered: () => void = () => {};
 
   constructor(options: TerminalChatOptions) {
@@ -91,7 +92,10 @@ export class TerminalChat implements ChatInput, ChatView {
         this.#draw();
         return [];
       },
-      end: () => this.#endInput(),
+      end: () => {
+        this.#isGone = true;
+        this.#endInput();
+      },
       resized: () => this.#draw(),
       resumed: () => {
         this.#screen.forget();
@@ -126,6 +130,11 @@ export class TerminalChat implements ChatInput, ChatView {
     this.#options.device.close();
   }
 
+  /** Whether the input has ended because the terminal has: nobody has asked for it. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
   event(event: ClientEvent): void {
     if (event.event === "message" && this.#catchingUp.take(event)) {
       this.#drawSoon();
@@ -149,7 +158,7 @@ export class TerminalChat implements ChatInput, ChatView {
   #noteConnection(event: ClientEvent): void {
     const isBack = event.event === "connection" && event.state === "back";
     if (event.event === "progress") this.#connection = "connecting";
-    else if (event.event === "authenticated" || isBack) {
+    else if (event.event === "authenticated" || event.event === "attached" || isBack) {
       this.#connection = "connected";
       this.#catchingUp.begin();
     } else if (event.event === "closed" || event.event === "connection") {

@@ -1,4 +1,5 @@
 import { visible } from "../base/visible.ts";
+import type { OfferedOperator } from "../wire/operatorMessages.ts";
 import { ClientError } from "./clientError.ts";
 import type { OnEvent } from "./clientEvents.ts";
 import { clockWarning } from "./clockDifference.ts";
@@ -11,14 +12,14 @@ import {
 } from "./connection.ts";
 import type { Self } from "./devices.ts";
 import { type Directory, primaryServerName } from "./directory.ts";
-import type { KeyPackages } from "./keyPackages.ts";
+import { type KeyPackages, type PackagesWaiting, waitingOf } from "./keyPackages.ts";
 import { Reconnection, type ReconnectPolicy } from "./reconnection.ts";
 import type { Revocations } from "./revocations.ts";
+import type { Route } from "./route.ts";
 import type { SessionUser } from "./sessionUser.ts";
 
 export interface SessionOptions {
-  readonly host: string;
-  readonly port: number;
+  readonly route: Route;
   readonly self: Self;
   readonly directory: Directory;
   readonly revocations: Revocations;
@@ -39,6 +40,7 @@ export class Session {
   readonly #user: SessionUser;
   #connection: Connection | undefined;
   #isAuthenticated = false;
+  #operator: OfferedOperator | undefined;
   #isClosed = false;
   /** Whether it was told that there is no connection and none will come, and nothing has changed since. */
   #isClosedTold = false;
@@ -86,20 +88,20 @@ export class Session {
     return connection;
   }
 
-  /** @throws {ClientError} as `Connection.open` */
+  /** The server's operator, if the newest login has offered one who is under the certificate of that connection. Without a
+   *  connection its conversation can be opened as any other that there is. */
+  get operator(): OfferedOperator | undefined {
+    return this.#operator;
+  }
+
+  /** @throws {ClientError} as `Route.open` */
   async connect(): Promise<void> {
-    const { host, port, self, random, timeouts, directory, onEvent } = this.#options;
+    const { route, timeouts, onEvent } = this.#options;
     if (this.#connection?.isOpen) return;
-    const connection = await Connection.open({
-      host,
-      port,
-      chain: self.chain,
-      key: self.key,
-      random,
+    // Of later connections it is told when they stand.
+    const opened = await route.open((step) => this.isMending || onEvent({ event: "progress", step }));
+    const connection = new Connection(opened, {
       timeouts,
-      verifyServer: (serverChain) => directory.verifyServer(serverChain, host),
-      // Of later connections it is told when they stand.
-      onStep: (step) => this.isMending || onEvent({ event: "progress", step }),
       onPush: (push) => this.#take(push),
       onClose: (reason) => this.#ended(reason),
     });
@@ -108,9 +110,21 @@ export class Session {
       return;
     }
     this.#connection = connection;
+    this.#isAuthenticated = !route.needsLogin;
     this.#isClosedTold = false;
     const { fingerprint } = connection.server.certificate;
     onEvent({ event: "connected", server: primaryServerName(connection.server), fingerprint });
+  }
+
+  /** Of the server's operator, whom it knows without a login: comes in as `enter` does. */
+  async attach(): Promise<void> {
+    await this.connect();
+    const connection = this.require();
+    const { username } = this.#options.self;
+    const { fingerprint } = connection.server.certificate;
+    await this.#settleIn(connection, undefined, () =>
+      this.#options.onEvent({ event: "attached", username, fingerprint }),
+    );
   }
 
   /** Registers or logs in, fills up the key packages, and lets the user catch up. */
@@ -121,7 +135,7 @@ export class Session {
     const { username, email } = answer;
     const registered = request.type === "register";
     // Told when others can begin a conversation, which takes key packages.
-    await this.#settleIn(connection, answer, () =>
+    await this.#settleIn(connection, waitingOf(answer), () =>
       this.#options.onEvent({ event: "authenticated", username, email, registered }),
     );
   }
@@ -136,6 +150,14 @@ export class Session {
       throw new ClientError("SERVER_MISBEHAVED", `the server logged in ${visible(answer.username)} instead`);
     if (!this.#isClosed) this.#ticket = answer.ticket;
     if (this.#connection === connection) this.#isAuthenticated = true;
+    // Under another certificate, the server was renewed since the handshake: the next connection will show it.
+    const { operator } = answer;
+    const { server } = connection;
+    const isItsOwn =
+      operator?.fingerprint === server.certificate.fingerprint && operator.name === primaryServerName(server);
+    this.#operator = isItsOwn ? operator : undefined;
+    const message = clockWarning(answer.time, this.#options.now());
+    if (message !== undefined) this.#options.onEvent({ event: "warning", code: "CLOCK", message });
     return answer;
   }
 
@@ -154,16 +176,11 @@ export class Session {
   /** Fills up the key packages and lets the user catch up. @param onReachable called between the two */
   async #settleIn(
     connection: Connection,
-    answer: AnswerTo<"login">,
+    waiting: PackagesWaiting | undefined,
     onReachable: () => void = () => {},
   ): Promise<void> {
     const { now, revocations, keyPackages } = this.#options;
-    const message = clockWarning(answer.time, now());
-    if (message !== undefined) this.#options.onEvent({ event: "warning", code: "CLOCK", message });
-    await keyPackages.topUp(connection, {
-      oneTime: answer.one_time_key_packages,
-      lastResort: answer.last_resort_key_package,
-    });
+    await keyPackages.topUp(connection, waiting);
     onReachable();
     // The server's list has come with the login; only now it is known how old the newest is.
     revocations.warnIfStale(now());
@@ -184,7 +201,9 @@ export class Session {
         throw new ClientError("CONNECTION_LOST", "the connection was lost again");
       this.#reconnection?.succeeded();
       this.#options.onEvent({ event: "connection", state: "back" });
-      this.#settleIn(connection, answer).catch((error: unknown) => this.#unsettled(connection, error));
+      this.#settleIn(connection, waitingOf(answer)).catch((error: unknown) =>
+        this.#unsettled(connection, error),
+      );
     } catch (error) {
       connection.close(new ClientError("CONNECTION_LOST", "the login failed"));
       throw error;
@@ -204,14 +223,7 @@ export class Session {
   topUp(): void {
     this.#publishing = this.#publishing
       .then(async () => {
-        const connection = this.require();
-        const count = await connection.request({
-          type: "publish_key_packages",
-          packages: [],
-          last_resort: null,
-        });
-        const waiting = { oneTime: count.one_time, lastResort: count.last_resort };
-        await this.#options.keyPackages.topUp(connection, waiting);
+        await this.#options.keyPackages.topUp(this.require());
       })
       // The next login makes up for it.
       .catch(() => undefined);
@@ -250,11 +262,11 @@ export class Session {
 
   /** A newer CRL: the server has to stand up to it, then the members. */
   #judgeAgain(): void {
-    const { directory, host } = this.#options;
+    const { directory, route } = this.#options;
     const connection = this.#connection;
     if (connection === undefined) return;
     try {
-      directory.verifyServer(connection.serverChain, host);
+      directory.verifyServer(connection.serverChain, route.host);
     } catch (cause) {
       const message = `the server's certificate is refused: ${cause instanceof Error ? cause.message : ""}`;
       connection.close(new ClientError("SERVER_CERTIFICATE", message, { cause }));

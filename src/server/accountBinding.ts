@@ -1,7 +1,8 @@
 import { equalBytes } from "../base/bytes.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
-import { personOf } from "../pki/identity.ts";
+import { personOf, serverNames } from "../pki/identity.ts";
 import type { Account, CertificateRecord } from "../store/accountStore.ts";
+import type { ServerIdentity } from "./ownIdentity.ts";
 import { Refusal } from "./refusal.ts";
 
 /** @throws {Refusal} `IDENTITY_MISMATCH` unless the certificate is of this email (and username) */
@@ -13,6 +14,12 @@ export function checkIdentity(
   if (email !== claim.email || username !== (claim.username ?? username))
     throw new Refusal("IDENTITY_MISMATCH", "the certificate is of another username or email");
   return { username };
+}
+
+/** By its names a server is known, and its operator. @throws {Refusal} `IDENTITY_MISMATCH` */
+export function refuseServerName(username: string, { verified }: ServerIdentity): void {
+  if (serverNames(verified.certificate).includes(username))
+    throw new Refusal("IDENTITY_MISMATCH", `${username} is a name of this server, and nobody else's`);
 }
 
 /**

@@ -3,7 +3,7 @@ import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { Account, CertificateRecord } from "../store/accountStore.ts";
 import { legacyPassword } from "../store/legacyPassword.ts";
 import type { LoginRequest } from "../wire/loginMessages.ts";
-import { checkBinding, checkIdentity } from "./accountBinding.ts";
+import { checkBinding, checkIdentity, refuseServerName } from "./accountBinding.ts";
 import { accountCounter, addressCounter } from "./loginDelay.ts";
 import type { PasswordHasher } from "./passwordHasher.ts";
 import { checkPassword } from "./passwordPolicy.ts";
@@ -27,7 +27,7 @@ export interface Entry {
   readonly ticket: Ticket;
 }
 
-type AccountServices = Pick<Services, "store" | "registration" | "certificates" | "now"> & {
+type AccountServices = Pick<Services, "store" | "identity" | "registration" | "certificates" | "now"> & {
   readonly passwords: PasswordHasher;
   readonly tickets: Tickets;
 };
@@ -45,9 +45,10 @@ export class Accounts {
 
   /** @throws {Refusal} `IDENTITY_MISMATCH`, `REGISTRATION_CLOSED`, `WEAK_PASSWORD`, `TAKEN`, `CERTIFICATE_INVALID` */
   async register(request: RequestOf<"register">, { certificate }: Claimant): Promise<Entry> {
-    const { store, registration, now, passwords } = this.#services;
+    const { store, identity, registration, now, passwords } = this.#services;
     const { email, username, password } = request;
     checkIdentity(certificate.certificate, { email, username });
+    refuseServerName(username, identity);
     if (registration === "closed")
       throw new Refusal(
         "REGISTRATION_CLOSED",
@@ -107,6 +108,7 @@ export class Accounts {
     const entry = await this.#services.tickets.redeem(ticket, certificate.certificate.fingerprint);
     if (entry === undefined)
       throw new Refusal("TICKET_REFUSED", "the earlier session can't be resumed, log in with the password");
+    refuseServerName(entry.account.username, this.#services.identity);
     return entry;
   }
 
@@ -120,9 +122,10 @@ export class Accounts {
     request: RequestOf<"login" | "change_password" | "renew">,
     { certificate, network }: Claimant,
   ): Promise<{ account: Account; record: CertificateRecord }> {
-    const { store, now, passwords } = this.#services;
+    const { store, identity, now, passwords } = this.#services;
     const { email, password } = request;
     const { username } = checkIdentity(certificate.certificate, { email });
+    refuseServerName(username, identity);
     const account = await store.accounts.byEmail(email);
     const record = certificateRecord(certificate, "user");
     const hasRenewal =

@@ -33,9 +33,10 @@ export class EndingWatch {
   }
 
   /** For a session that is about to begin. @throws {ChannelError} when its account was ended since it logged in */
-  requireNone({ member, lastEnding }: Session): void {
+  requireNone({ member, ticket }: Session): void {
+    if (member.account === undefined || ticket === undefined) return;
     const ending = this.#recent.find(member.account);
-    if (ending !== undefined && ending.number > lastEnding) throw errorOf(ending);
+    if (ending !== undefined && ending.number > ticket.lastEnding) throw errorOf(ending);
   }
 
   start(): void {
@@ -72,7 +73,7 @@ export class EndingWatch {
     this.#position = ending.number;
     this.#recent.keep(ending.account, ending);
     const session = sessions.ofAccount(ending.account);
-    if (session === undefined || session.lastEnding >= ending.number) return;
+    if (session?.ticket === undefined || session.ticket.lastEnding >= ending.number) return;
     log("INFO", `${session.member.tag} Session ended: account ${ending.reason}`);
     session.end(errorOf(ending));
   }

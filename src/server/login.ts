@@ -18,6 +18,7 @@ import { timed } from "./timed.ts";
 export interface LoginServices {
   readonly accounts: Accounts;
   readonly limits: ServerLimits;
+  readonly now: () => number;
   readonly log: ServerLog;
   readonly meter: ServerMeter;
 }
@@ -29,21 +30,25 @@ export interface Peer {
   readonly network: string;
   /** `[SESSION-001]` */
   readonly tag: string;
+  /** IP address and port, for people. */
+  readonly address: string;
 }
 
 /** A login that succeeded and is still to be answered. */
 export interface LoggedIn {
   readonly member: Member;
-  readonly ticket: Ticket;
-  /** Of the request. */
-  readonly id: number;
+  readonly login: {
+    /** Of the request. */
+    readonly id: number;
+    readonly ticket: Ticket;
+  };
 }
 
 export async function logIn(
   connection: Connection,
   reader: RequestReader,
   peer: Peer,
-  { accounts, limits, log, meter }: LoginServices,
+  { accounts, limits, now, log, meter }: LoginServices,
 ): Promise<LoggedIn> {
   let hasResumed = false;
   connection.deadlineMs = performance.now() + limits.loginMs;
@@ -63,7 +68,7 @@ export async function logIn(
         () => authenticate(request, peer, accounts),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      return { member: memberOf(account, peer), ticket, id: request.id };
+      return { member: memberOf(account, peer, now()), login: { id: request.id, ticket } };
     } catch (error) {
       answerFailure(error, request, { connection, tag: peer.tag, log });
       await connection.whenWritable();
@@ -88,8 +93,8 @@ function authenticate(request: Request | LoginRequest, peer: Peer, accounts: Acc
   }
 }
 
-function memberOf(account: Account, { certificate, tag }: Peer): Member {
+function memberOf(account: Account, { certificate, tag, address }: Peer, sinceMs: number): Member {
   const { fingerprint, person } = certificateRecord(certificate, "user");
   const { id, username, email } = account;
-  return { account: id, username, email, person, fingerprint, certificate, tag };
+  return { account: id, username, email, person, fingerprint, certificate, tag, address, sinceMs };
 }

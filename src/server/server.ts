@@ -1,4 +1,5 @@
 import { ChannelError } from "../channel/channelError.ts";
+import type { MessageLink } from "../channel/messageLink.ts";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
 import { personOf } from "../pki/identity.ts";
@@ -14,6 +15,7 @@ import { EndingWatch } from "./endingWatch.ts";
 import { ExpiryWatch } from "./expiryWatch.ts";
 import { Listener } from "./listener.ts";
 import { measuredStore } from "./measuredStore.ts";
+import { OperatorSessions } from "./operatorSessions.ts";
 import { OwnIdentity, type ServerIdentity } from "./ownIdentity.ts";
 import { PasswordHasher } from "./passwordHasher.ts";
 import { certificateRecord } from "./person.ts";
@@ -28,7 +30,7 @@ import type { ServerLog } from "./serverLog.ts";
 import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import { runSession, type SessionServices } from "./session.ts";
-import { SessionRegistry } from "./sessionRegistry.ts";
+import { type Member, SessionRegistry } from "./sessionRegistry.ts";
 import { Tickets } from "./tickets.ts";
 
 export interface ServerOptions {
@@ -47,6 +49,8 @@ export interface ServerOptions {
   /** Belongs to the server from the moment `startServer` resolves. */
   readonly store: Store;
   readonly registration: "open" | "closed";
+  /** Whether members may reach the server's operator, as soon as there is one. Default: yes. */
+  readonly offersOperator?: boolean;
   readonly random: (length: number) => Uint8Array;
   /** ms since the epoch */
   readonly now: () => number;
@@ -56,9 +60,19 @@ export interface ServerOptions {
   readonly meter?: ServerMeter;
 }
 
+/** A client that has logged in. */
+export type OnlineMember = Pick<Member, "username" | "email" | "address" | "sinceMs">;
+
 export interface RunningServer extends ServerGauges {
   readonly host: string;
   readonly port: number;
+  /** Who is logged in, the server's operator apart. */
+  online(): readonly OnlineMember[];
+  /**
+   * A session of the server's operator, who is a member under the server's certificate and needs no login. It takes the
+   * place of an earlier one. It stays under the certificate that is in use now, also when `replaceIdentity` brings another.
+   */
+  attachOperator(): MessageLink;
   /**
    * Takes the newer lists of a file: everybody is sent them, and whoever they name is cut off.
    *
@@ -85,7 +99,7 @@ export interface RunningServer extends ServerGauges {
  * @throws {ServerError} for certificate, key, CRL, host and port; {StoreError}
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { host, now, log, random, registration, anchors, meter = noMeter } = options;
+  const { host, now, log, random, registration, anchors, offersOperator = true, meter = noMeter } = options;
   const store = meter === noMeter ? options.store : measuredStore(options.store, meter);
   const limits: ServerLimits = { ...defaultLimits, ...options.limits };
   const revocation = new Revocation({
@@ -109,6 +123,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     deliveryMarks: new DeliveryMarks(),
     limits,
     registration,
+    offersOperator,
     now,
     log,
     meter,
@@ -130,6 +145,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
 
   const running = new Set<Promise<void>>();
+  const operators = new OperatorSessions(services);
   const listener = new Listener({
     host,
     port: options.port,
@@ -160,7 +176,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await endings.stop();
     relay.refuseNewPosts();
     await relay.whenIdle();
-    await listener.stop();
+    await Promise.all([
+      operators.stop(new ChannelError("SHUTTING_DOWN", "the server is shutting down")),
+      listener.stop(),
+    ]);
     await Promise.all(running);
     await store.close();
     log("INFO", "Server stopped");
@@ -185,6 +204,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       return revocation.nextDue?.nextUpdateMs;
     },
     unready: () => readiness.unready(),
+    online: () =>
+      [...sessions.all()].map(({ member }) => member).filter(({ account }) => account !== undefined),
+    attachOperator: () => operators.attach(),
     replaceCrl: (file) => replaceCrl(shared, file),
     async replaceIdentity({ chain, key }) {
       const next = serverIdentity({ chain, key, anchors, now }, revocation);
@@ -267,7 +289,7 @@ function replaceCrl(services: Services, file: Uint8Array): boolean {
 /** What has to be done now and then. */
 function sweep({ store, sessions, now, log }: Services, tickets: Tickets): void {
   tickets
-    .extend([...sessions.all()].map(({ ticketHash }) => ticketHash))
+    .extend([...sessions.all()].flatMap(({ ticket }) => (ticket === undefined ? [] : [ticket.hash])))
     .then(() => store.sweep({ nowMs: now(), ...retention }))
     .catch((error: unknown) => {
       log("WARNING", `Expired data could not be deleted: ${describeError(error)}`);

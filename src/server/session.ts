@@ -1,4 +1,3 @@
-import type { Hex } from "../base/hex.ts";
 import { visible } from "../base/visible.ts";
 import type { VerifyChain } from "../channel/authentication.ts";
 import { ChannelError } from "../channel/channelError.ts";
@@ -12,8 +11,9 @@ import type { ConversationLogs } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
 import { fetchCertificates, fetchEntries, listConversations } from "./directory.ts";
 import type { EndingWatch } from "./endingWatch.ts";
-import { fetchKeyPackages, publishKeyPackages } from "./keyPackages.ts";
-import { type LoggedIn, type LoginServices, logIn } from "./login.ts";
+import { fetchKeyPackages, fetchOperatorKeyPackage, publishKeyPackages } from "./keyPackages.ts";
+import { type LoginServices, logIn } from "./login.ts";
+import { offeredOperator } from "./offeredOperator.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
@@ -23,7 +23,7 @@ import { RequestReader } from "./requests.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
 import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
-import type { Tickets } from "./tickets.ts";
+import type { Ticket, Tickets } from "./tickets.ts";
 import { timed } from "./timed.ts";
 
 export interface SessionServices extends Services, LoginServices {
@@ -55,7 +55,8 @@ export async function runSession(
   try {
     const certificate = await shakeHands(connection, services, onHandshakeEnd);
     const reader = new RequestReader();
-    const loggedIn = await logIn(connection, reader, { certificate, network, tag }, services);
+    const peer = { certificate, network, tag, address: connection.peer };
+    const loggedIn = await logIn(connection, reader, peer, services);
     session = new ClientSession(connection, loggedIn, services);
     connection.watchIdle(limits.idleMs);
     log("INFO", `${tag} Client authenticated: ${visible(session.member.username)}`);
@@ -88,21 +89,34 @@ async function shakeHands(connection: Connection, services: SessionServices, onE
   }
 }
 
-class ClientSession implements Session {
+/** What a session needs of the way to its client. */
+export type SessionConnection = Pick<
+  Connection,
+  "send" | "sendEncoded" | "receive" | "whenWritable" | "requireOpen" | "end"
+>;
+
+/** How a member has come in: with a login that is still to be answered, or as the operator, who needs none. */
+export interface Entrance {
   readonly member: Member;
-  readonly #connection: Connection;
-  readonly ticketHash: Hex;
-  readonly lastEnding: number;
+  readonly login: { readonly id: number; readonly ticket: Ticket } | undefined;
+}
+
+/** A member's requests, in the order in which they come. */
+export class ClientSession implements Session {
+  readonly member: Member;
+  readonly ticket: Session["ticket"];
+  readonly #connection: SessionConnection;
   readonly #services: SessionServices;
   #postsInFlight = 0;
   #postBytesInFlight = 0;
   #wake: (() => void) | undefined;
 
-  constructor(connection: Connection, loggedIn: LoggedIn, services: SessionServices) {
+  /** @param entrance the operator needs no login */
+  constructor(connection: SessionConnection, entrance: Entrance, services: SessionServices) {
     this.#connection = connection;
-    this.member = loggedIn.member;
-    this.ticketHash = loggedIn.ticket.hash;
-    this.lastEnding = loggedIn.ticket.lastEnding;
+    this.member = entrance.member;
+    const { hash, lastEnding } = entrance.login?.ticket ?? {};
+    this.ticket = hash === undefined || lastEnding === undefined ? undefined : { hash, lastEnding };
     this.#services = services;
   }
 
@@ -119,8 +133,8 @@ class ClientSession implements Session {
   }
 
   /** Answers the login and then everything else until the connection ends. @throws what ended it */
-  async run(reader: RequestReader, loggedIn: LoggedIn): Promise<never> {
-    await this.#welcome(loggedIn);
+  async run(reader: RequestReader, entrance: Entrance): Promise<never> {
+    await this.#welcome(entrance);
     for (let isFirst = true; ; isFirst = false) {
       const request = reader.read(await this.#connection.receive());
       // Whoever asks for something has the answer to the login.
@@ -131,11 +145,12 @@ class ClientSession implements Session {
     }
   }
 
-  async #welcome({ id, ticket }: LoggedIn): Promise<void> {
+  async #welcome({ login }: Entrance): Promise<void> {
     const { store, now, revocation, certificates, sessions, endings } = this.#services;
     const { fingerprint, username, email } = this.member;
     await certificates.load([fingerprint]);
     const waiting = await store.keyPackages.count(fingerprint, now());
+    const operator = await offeredOperator(this.#services);
     // A CRL may have come since the handshake; from here on it finds this session.
     if (revocation.isRevoked(this.member.certificate))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
@@ -145,22 +160,26 @@ class ClientSession implements Session {
     this.#connection.requireOpen();
     // From here on without a pause: nothing may be pushed before the answer.
     sessions.add(this);
-    this.send({
-      type: "authenticated",
-      id,
-      username,
-      email,
-      time: now(),
-      one_time_key_packages: waiting.oneTime,
-      last_resort_key_package: waiting.lastResort,
-      ticket: ticket.bytes,
-    });
+    if (login !== undefined)
+      this.send({
+        type: "authenticated",
+        id: login.id,
+        username,
+        email,
+        time: now(),
+        one_time_key_packages: waiting.oneTime,
+        last_resort_key_package: waiting.lastResort,
+        ticket: login.ticket.bytes,
+        operator: operator ?? null,
+      });
     for (const { der } of revocation.crls) this.send({ type: "crl", crl: der });
   }
 
   #ticketArrived(): void {
     const { tickets, log } = this.#services;
-    tickets.arrived(this.member.account, this.ticketHash).catch((error: unknown) => {
+    const { account } = this.member;
+    if (account === undefined || this.ticket === undefined) return;
+    tickets.arrived(account, this.ticket.hash).catch((error: unknown) => {
       log("WARNING", `${this.member.tag} Earlier tickets could not be deleted: ${describeError(error)}`);
     });
   }
@@ -218,6 +237,8 @@ class ClientSession implements Session {
         return publishKeyPackages(request, member, services);
       case "fetch_key_packages":
         return fetchKeyPackages(request, member, services);
+      case "fetch_operator_key_package":
+        return fetchOperatorKeyPackage(request, member, services);
       case "fetch_certificates":
         return fetchCertificates(request, member, services);
       case "put_blob":

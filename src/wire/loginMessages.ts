@@ -1,4 +1,15 @@
-import { base64, boolean, integer, literal, object, type SchemaType, tagged, text } from "../base/schema.ts";
+import {
+  base64,
+  boolean,
+  integer,
+  literal,
+  nullable,
+  object,
+  type SchemaType,
+  tagged,
+  text,
+} from "../base/schema.ts";
+import { operatorSchema } from "./operatorMessages.ts";
 
 /** The client chooses it, counting up from 1; the answer has it too. */
 export const requestId = integer(1, 0xffff_ffff);
@@ -44,4 +55,6 @@ export const authenticatedSchema = object({
   one_time_key_packages: integer(),
   last_resort_key_package: boolean,
   ticket,
+  /** `null`: there is none who could be reached. */
+  operator: nullable(operatorSchema),
 });

@@ -14,7 +14,9 @@ import {
 } from "../base/schema.ts";
 import { deliveryAnswers, deliveryPushes, deliveryRequests } from "./deliveryMessages.ts";
 import { certificateChain } from "./handshakeMessages.ts";
+import { keyPackage } from "./keyPackageForm.ts";
 import { authenticatedSchema, requestId as id, username } from "./loginMessages.ts";
+import { operatorAnswers, operatorRequests } from "./operatorMessages.ts";
 import { pairAnswers, pairRequests } from "./pairMessages.ts";
 
 /**
@@ -30,7 +32,6 @@ export const maxBlobBytes = 4 * 1024 * 1024;
 export const maxEntryLineBytes = 128 * 1024;
 /** Most entries in one answer; the answer's frame limit may cut earlier. */
 export const maxEntriesPerAnswer = 256;
-export const maxKeyPackageBytes = 12 * 1024;
 export const maxKeyPackagesPerMessage = 10;
 export const maxReceiptBytes = 64 * 1024;
 export const maxCrlBytes = 96 * 1024;
@@ -41,7 +42,6 @@ const digest = hex(32);
 const count = integer();
 const time = integer();
 const line = text({ min: 2, max: maxEntryLineBytes });
-const keyPackage = base64({ min: 1, max: maxKeyPackageBytes });
 
 /** A checkpoint as it travels; the conversation is in the message around it. */
 export const checkpointSchema = object({
@@ -97,6 +97,7 @@ export const requestSchema = tagged("type", {
     signed_data: base64({ min: 1, max: maxReceiptBytes }),
   }),
   fetch_receipt: object({ type: literal("fetch_receipt"), id, conversation, size: integer(1) }),
+  ...operatorRequests,
   ...deliveryRequests,
   ...pairRequests,
 });
@@ -202,6 +203,7 @@ export const serverMessageSchema = tagged("type", {
     size: integer(1),
     signed_data: base64({ min: 1, max: maxReceiptBytes }),
   }),
+  ...operatorAnswers,
   ...deliveryAnswers,
   ...pairAnswers,
   ...deliveryPushes,

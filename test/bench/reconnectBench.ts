@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeHex } from "../../src/base/hex.ts";
+import { dialServer } from "../../src/client/channelLink.ts";
 import { ClientError } from "../../src/client/clientError.ts";
 import { Connection, defaultTimeouts } from "../../src/client/connection.ts";
 import { growingDelays, Reconnection } from "../../src/client/reconnection.ts";
@@ -166,8 +167,9 @@ function comeBack(client: StormClient): Promise<void> {
 async function resume(client: StormClient): Promise<void> {
   const { chain, key } = client.issued;
   source = client.source;
-  const connection = await Connection.open({
-    ...{ host: "127.0.0.1", port: server.port, chain, key, random: systemRandom, timeouts: defaultTimeouts },
+  const { handshakeMs } = defaultTimeouts;
+  const link = await dialServer({
+    ...{ host: "127.0.0.1", port: server.port, chain, key, random: systemRandom, handshakeMs },
     verifyServer: ([leaf, ...others]) => {
       if (leaf === undefined) throw new Error("no certificate");
       return verifyPath({
@@ -176,6 +178,9 @@ async function resume(client: StormClient): Promise<void> {
       });
     },
     onStep: () => undefined,
+  });
+  const connection = new Connection(link, {
+    timeouts: defaultTimeouts,
     onPush: () => undefined,
     onClose: () => undefined,
   });

@@ -129,6 +129,7 @@ const requests: readonly (Request | LoginRequest)[] = [
   { type: "fetch_entries", id, conversation, from: 0, limit: 256 },
   { type: "sign_receipt", id, conversation, statement: bytes, signed_data: bytes },
   { type: "fetch_receipt", id, conversation, size: 9 },
+  { type: "fetch_operator_key_package", id },
 ];
 
 const serverMessages: readonly ServerMessage[] = [
@@ -136,8 +137,18 @@ const serverMessages: readonly ServerMessage[] = [
   { type: "pong", id },
   {
     ...{ type: "authenticated", id, username: "alice", email: "alice@example.org", time: 1_700_000_000_000 },
-    ...{ one_time_key_packages: 20, last_resort_key_package: true, ticket },
+    ...{ one_time_key_packages: 20, last_resort_key_package: true, ticket, operator: null },
   },
+  {
+    ...{ type: "authenticated", id, username: "alice", email: "alice@example.org", time: 1_700_000_000_000 },
+    ...{
+      one_time_key_packages: 0,
+      last_resort_key_package: false,
+      ticket,
+      operator: { name: "::1", fingerprint: hash },
+    },
+  },
+  { type: "operator_key_package", id, package: bytes, last_resort: true },
   { type: "published", id, one_time: 20, last_resort: false },
   { type: "key_packages", id, username: "bob", packages: [{ package: bytes, last_resort: false }] },
   { type: "certificates", id, chains: [[bytes, bytes], []] },

@@ -368,6 +368,20 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(await store.keyPackages.take(fingerprint, t0)).toBeUndefined();
       });
 
+      test("canTake() says whether take() has one to give, without taking it", async () => {
+        const { fingerprint } = await withCertificate(store);
+        const can = (nowMs = t0) => store.keyPackages.canTake(fingerprint, nowMs);
+        expect(await can()).toBe(false);
+        const last = record(t0 + 5);
+        await publish(fingerprint, { oneTime: [record(t0 + 1)], lastResort: last });
+        expect([await can(), await can()]).toEqual([true, true]);
+        await store.keyPackages.take(fingerprint, t0);
+        await store.keyPackages.take(fingerprint, t0);
+        // Handed out already, and handed out again.
+        expect(await can()).toBe(true);
+        expect([await can(t0 + 4), await can(t0 + 5)]).toEqual([true, false]);
+      });
+
       test("take() and count() leave out what has expired", async () => {
         const { fingerprint } = await withCertificate(store);
         await publish(fingerprint, { oneTime: [record(t0 + 1)], lastResort: record(t0 + 1) });
@@ -715,6 +729,21 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         ).toEqual([]);
       });
 
+      test("conversations() pages through all of them by id", async () => {
+        const [alice, bob] = [await withCertificate(store), await withCertificate(store)];
+        const mine = [await conversationOf(store, alice), await conversationOf(store, bob)];
+        const found: { conversation: Hex; size: number }[] = [];
+        for (let after: Hex | undefined; ; ) {
+          const page = await store.log.conversations({ after, limit: 2 });
+          found.push(...page);
+          after = page.at(-1)?.conversation;
+          if (after === undefined) break;
+        }
+        const ids = found.map(({ conversation }) => conversation);
+        expect(ids).toEqual([...new Set(ids)].sort());
+        for (const conversation of mine) expect(found).toContainEqual({ conversation, size: 1 });
+      });
+
       test("entries() keeps to limit and bytes but gives at least one, and can be asked again at once", async () => {
         const alice = await withCertificate(store);
         const conversation = await conversationOf(store, alice);
@@ -781,6 +810,24 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(await store.receipts.save(record(2, "d"), t0)).toBe(true);
         expect(await other.receipts.receipt(conversation, 1)).toEqual(record(2, "d"));
         expect(await store.receipts.save({ ...record(1, "e"), conversation: randomHex(16) }, t0)).toBe(false);
+      });
+
+      test("sizes() lists those of one conversation, the smallest first", async () => {
+        const alice = await withCertificate(store);
+        const conversation = await conversationOf(store, alice);
+        const other = await conversationOf(store, alice);
+        expect(await store.receipts.sizes(conversation)).toEqual([]);
+        for (const [id, size] of [
+          [conversation, 20],
+          [conversation, 3],
+          [other, 7],
+        ] as const)
+          await store.receipts.save(
+            { conversation: id, size, statement: bytes("s"), signedData: bytes("d"), version: 1 },
+            t0,
+          );
+        expect(await store.receipts.sizes(conversation)).toEqual([3, 20]);
+        expect(await store.receipts.sizes(randomHex(16))).toEqual([]);
       });
     });
   });
