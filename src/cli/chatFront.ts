@@ -13,6 +13,8 @@ export interface ChatFront {
   notice(line: string): void;
   /** Starts to take input: after the last question, before the login. */
   open(session: ChatSession): void;
+  /** Gives the terminal away, for a question; `open` takes it again. */
+  pause(): void;
   /** The login is over, and what waited on the server has come. */
   caughtUp(): void;
   readonly input: ChatInput;
@@ -53,6 +55,7 @@ function streamFront(
     input,
     notice: (line) => notices.write(`${line}\n`),
     open: () => {},
+    pause: () => {},
     caughtUp: () => {},
     isGone: () => false,
     close: () => input.close(),
@@ -72,6 +75,7 @@ function displayFront({ raw, prompt, keepsNoHistory, onInterrupt }: FrontOptions
     input: chat,
     notice: (line) => chat.answer([line]),
     open: (session) => chat.open(sourceOf(session, { raw })),
+    pause: () => chat.pause(),
     caughtUp: () => chat.caughtUp(),
     isGone: () => chat.isGone,
     close: () => chat.close(),

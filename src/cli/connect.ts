@@ -2,6 +2,7 @@ import { growingDelays, openClient } from "../client/client.ts";
 import { ClientError } from "../client/clientError.ts";
 import type { ClientEvent } from "../client/clientEvents.ts";
 import { systemRandom } from "../crypto/systemRandom.ts";
+import { AccountPassword } from "./accountPassword.ts";
 import { chatCommands } from "./chatCommands.ts";
 import { chooseFront } from "./chatFront.ts";
 import { ChatSession } from "./chatSession.ts";
@@ -34,6 +35,16 @@ export async function connect(args: Arguments): Promise<number> {
   const timeoutS = integerFlag(args, "timeout", { min: 1, max: 1_000_000, fallback: 0 });
   if (args.has("register") && args.has("login"))
     throw usageError("--register and --login exclude each other");
+  const onlyOne = ["register", "change-password", "renew-from"].filter((flag) => args.has(flag));
+  if (onlyOne.length > 1) throw usageError(`--${onlyOne.join(" and --")} exclude each other`);
+  const renewFrom = args.text("renew-from");
+  const from =
+    renewFrom === undefined
+      ? undefined
+      : await readCredential(
+          { cert: `${renewFrom}_cert.pem`, key: `${renewFrom}_key.pem`, who: "old" },
+          args,
+        );
 
   const interrupt = Promise.withResolvers<never>();
   interrupt.promise.catch(() => {});
@@ -46,6 +57,7 @@ export async function connect(args: Arguments): Promise<number> {
     onInterrupt: stop,
   });
   let onEvent = (event: ClientEvent) => front.view.event(event);
+  const passwords = new AccountPassword(args);
   const client = await attempt(() =>
     openClient({
       ...first,
@@ -61,6 +73,7 @@ export async function connect(args: Arguments): Promise<number> {
       random: systemRandom,
       now: Date.now,
       reconnect: growingDelays(systemRandom),
+      password: () => passwords.again(),
       onEvent: (event) => onEvent(event),
     }),
   );
@@ -74,10 +87,24 @@ export async function connect(args: Arguments): Promise<number> {
   onEvent = (event) => session.note(event);
   const chat = async (): Promise<ExitCode> => {
     await attempt(() => client.connect());
-    const logIn = await askForLogin(client, person, args, isTerminal);
+    const login = await askForLogin(
+      client,
+      { person, passwords, from: from && { certificate: from.chain[0], key: from.key } },
+      args,
+      isTerminal,
+    );
     for (const signal of endingSignals) process.on(signal, stop);
     front.open(session);
-    await attempt(logIn);
+    await attempt(() =>
+      login.run(async (questions) => {
+        front.pause();
+        try {
+          return await questions();
+        } finally {
+          front.open(session);
+        }
+      }),
+    );
     front.caughtUp();
     const to = args.text("to");
     const { operator } = client;

@@ -13,6 +13,7 @@ import { readText } from "./files.ts";
  * Opens the store that `--db`, the environment or `.env` name.
  *
  * @param notice gets what the operator should know about it
+ * @param which `existing`: a file that is not there is a mistake, and not made
  * @throws {CliError} exit code 4 when the database can't be reached, 2 when it can't be used
  */
 export async function openStore(args: Arguments, notice: (message: string) => void): Promise<Store> {

@@ -3,12 +3,11 @@ import { systemRandom } from "../crypto/systemRandom.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { ServerError } from "../server/serverError.ts";
 import { exitCodes, usageError } from "./cliError.ts";
-import { type Arguments, integerFlag } from "./commandLine.ts";
+import { type Arguments, demandFlagsOf, integerFlag } from "./commandLine.ts";
 import { readCertificates } from "./credentialFiles.ts";
 import { readFile } from "./files.ts";
 import { openStore, requireSharedStore } from "./openStore.ts";
 import { OperatorConsole, operatorWish } from "./operatorConsole.ts";
-import { exportEvidence } from "./serveExport.ts";
 import { serverLogOf } from "./serveLog.ts";
 import { startOperations } from "./serveOperations.ts";
 import { takeRenewals } from "./serveRenewals.ts";
@@ -17,14 +16,23 @@ import { stopSignal } from "./stopSignal.ts";
 
 const dayMs = 86_400_000;
 
+/** What is of `securechat serve users` or `serve export` and of no meaning to a server that runs. */
+const otherFlags: readonly string[] = ["email", "allow-new-key", "out"];
+
 /**
  * `securechat serve`: runs until SIGTERM or SIGINT, or until its operator ends it; SIGHUP has it read certificate, key and
- * CRL again. `serve export` writes evidence out of the store instead.
+ * CRL again. `serve users` looks after accounts, `serve export` writes evidence out of the store instead.
  */
 export async function serve(args: Arguments): Promise<number> {
-  if (args.positionals[0] === "export") return exportEvidence(args);
-  if (args.positionals.length > 0) throw usageError(`unexpected argument "${args.positionals[0]}"`);
-  if (args.has("out")) throw usageError('--out has no meaning without "serve export"');
+  const [first, ...operands] = args.positionals;
+  if (first === "users") return await (await import("./serveUsers.ts")).serveUsers(operands, args);
+  if (first === "export") return await (await import("./serveExport.ts")).exportEvidence(args);
+  if (first !== undefined) throw usageError(`unexpected argument "${first}"`);
+  demandFlagsOf(
+    "serve",
+    args.flags.filter((flag) => !otherFlags.includes(flag)),
+    args,
+  );
   // What is being read now needs no signal to be read.
   process.on("SIGHUP", () => {});
   const workers = integerFlag(args, "workers", { min: 1, max: 64, fallback: 0 });

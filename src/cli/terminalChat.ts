@@ -105,19 +105,29 @@ export class TerminalChat implements ChatInput, ChatView {
     this.#draw();
   }
 
+  /** Gives the terminal away until `open` is called again. What comes meanwhile is just printed. */
+  pause(): void {
+    this.#release("before");
+  }
+
   /** Gives the terminal back. What comes after is just printed. */
   close(): void {
     if (this.#phase === "before" || this.#phase === "over") return;
     this.#catchingUp.end();
     this.#draw();
+    this.#release("over");
+    this.#endInput();
+  }
+
+  #release(phase: "before" | "over"): void {
     clearInterval(this.#looking);
     clearTimeout(this.#drawing);
-    this.#phase = "over";
+    this.#drawing = undefined;
+    this.#phase = phase;
     this.#screen.erase(this.#options.device.columns);
     // What could not be drawn, because the size was changing.
     this.#print([]);
     this.#options.device.close();
-    this.#endInput();
   }
 
   /** Whether the input has ended because the terminal has: nobody has asked for it. */

@@ -5,13 +5,15 @@ import type { ClientOptions, MemberOptions, OperatorOptions } from "./clientOpti
 import { type Comparison, compare } from "./comparison.ts";
 import { defaultTimeouts } from "./connection.ts";
 import type { ConversationContext } from "./conversationContext.ts";
+import type { ConversationSummary } from "./conversationSummary.ts";
 import { Conversations } from "./conversations.ts";
 import { Devices, type Self } from "./devices.ts";
 import { Directory } from "./directory.ts";
 import { GroupFollower } from "./groupFollower.ts";
 import { KeyPackages } from "./keyPackages.ts";
+import { type Login, loginRequest } from "./loginRequest.ts";
 import { type Member, membersOf } from "./member.ts";
-import type { ConversationSummary, MemberClient } from "./memberClient.ts";
+import type { MemberClient } from "./memberClient.ts";
 import { openSelf } from "./openSelf.ts";
 import type { Sent } from "./outbox.ts";
 import { Receipts, type VerifiedReceipt } from "./receipts.ts";
@@ -26,6 +28,8 @@ import { disclose, history, type IndexRange, type RememberedMessage } from "./wo
 export type { ClientEvent } from "./clientEvents.ts";
 export type { ClientOptions, OperatorOptions } from "./clientOptions.ts";
 export type { Comparison } from "./comparison.ts";
+export type { ConversationSummary } from "./conversationSummary.ts";
+export type { Login, OldCredential } from "./loginRequest.ts";
 export type { Member } from "./member.ts";
 export type { MemberClient } from "./memberClient.ts";
 export type { Sent } from "./outbox.ts";
@@ -40,7 +44,7 @@ export interface Client extends MemberClient {
   /** Makes an account for the own certificate, then goes on as `login`. */
   register(account: { email: string; username: string; password: string }): Promise<void>;
   /** Logs in, then catches up with every conversation. What comes is told by events. */
-  login(account: { email: string; password: string }): Promise<void>;
+  login(account: Login): Promise<void>;
   /** The server's operator, where the login has offered one. */
   readonly operator: OfferedOperator | undefined;
 }
@@ -58,12 +62,13 @@ export interface OperatorClient extends MemberClient {
  */
 export async function openClient(options: ClientOptions): Promise<Client> {
   const self = openSelf({ ...options, role: "client" });
-  const { host, port, alternatives = [], chain, key, random, reconnect } = options;
+  const { host, port, alternatives = [], chain, key, random } = options;
+  const { reconnect, password = () => undefined } = options;
   const { handshakeMs } = options.timeouts ?? defaultTimeouts;
   const dial = { chain, key, random, handshakeMs };
   const addresses = new ServerAddresses({ host, port }, alternatives);
   const routeOf = (directory: Directory) => networkRoute({ ...dial, addresses, directory });
-  return openMember(options, { self, reconnect, routeOf });
+  return openMember(options, { self, reconnect, password, routeOf });
 }
 
 /** As `openClient`, for the server's operator. */
@@ -72,6 +77,7 @@ export async function openOperatorClient(options: OperatorOptions): Promise<Oper
   return openMember(options, {
     self,
     reconnect: undefined,
+    password: () => undefined,
     routeOf: () => innerRoute(self, options.attach),
   });
 }
@@ -80,6 +86,7 @@ export async function openOperatorClient(options: OperatorOptions): Promise<Oper
 interface Entrance {
   readonly self: Self;
   readonly reconnect: ReconnectPolicy | undefined;
+  readonly password: NonNullable<ClientOptions["password"]>;
   readonly routeOf: (directory: Directory) => Route;
 }
 
@@ -106,7 +113,7 @@ class RunningClient implements Client, OperatorClient {
   readonly #timer: ReturnType<typeof setInterval>;
   #isClosed = false;
 
-  constructor(options: MemberOptions, { self, reconnect, routeOf }: Entrance, vault: Vault) {
+  constructor(options: MemberOptions, { self, reconnect, password, routeOf }: Entrance, vault: Vault) {
     const { anchors, now, random, history: keepHistory, transcriptsFolder, onEvent } = options;
     this.username = self.username;
     this.email = self.email;
@@ -120,7 +127,10 @@ class RunningClient implements Client, OperatorClient {
     const { timeouts = defaultTimeouts } = options;
     const route = routeOf(directory);
     this.#session = new Session(
-      { route, self, directory, revocations, keyPackages, random, now, timeouts, reconnect, onEvent },
+      {
+        ...{ route, self, directory, revocations, keyPackages, random, now, timeouts, onEvent },
+        ...{ password, reconnect },
+      },
       {
         entered: (connection) => this.#conversations.connected(connection),
         pushed: (push) => this.#conversations.push(push),
@@ -163,8 +173,8 @@ class RunningClient implements Client, OperatorClient {
     await this.#session.enter({ type: "register", email, username, password });
   }
 
-  async login({ email, password }: { email: string; password: string }): Promise<void> {
-    await this.#session.enter({ type: "login", email, password });
+  async login(account: Login): Promise<void> {
+    await this.#session.enter(loginRequest(account, this.#context.self.certificate.fingerprint));
   }
 
   async attach(): Promise<void> {

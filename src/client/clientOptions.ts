@@ -31,6 +31,8 @@ export interface ClientOptions extends MemberOptions {
   readonly port: number;
   /** Other nodes of the same server, for when that one can't be reached. */
   readonly alternatives?: readonly ServerAddress[];
+  /** The password again, if it is to be had without asking anybody: for a session that can't be resumed any more. */
+  readonly password?: () => Promise<string> | undefined;
   /** How a lost connection is brought back once a login has succeeded. Without it, it stays lost and what waits on it fails. */
   readonly reconnect?: ReconnectPolicy;
 }

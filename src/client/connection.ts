@@ -4,9 +4,8 @@ import { ChannelError } from "../channel/channelError.ts";
 import type { MessageLink } from "../channel/messageLink.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import { maxSessionFrameBytes } from "../wire/frame.ts";
+import { isLoginType, type LoginRequest, loginRequestSchema } from "../wire/loginMessages.ts";
 import {
-  type LoginRequest,
-  loginRequestSchema,
   type Request,
   requestSchema,
   type ServerMessage,
@@ -43,6 +42,9 @@ const answerTypes = {
   ping: "pong",
   register: "authenticated",
   login: "authenticated",
+  change_password: "authenticated",
+  renew: "authenticated",
+  resume: "authenticated",
   publish_key_packages: "published",
   fetch_key_packages: "key_packages",
   fetch_certificates: "certificates",
@@ -61,6 +63,8 @@ const answerTypes = {
 type AnyRequest = Request | LoginRequest;
 type RequestType = AnyRequest["type"];
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
+/** What a connection is entered with, in place of the person: an account, or a ticket. */
+export type EntryRequest = WithoutId<Exclude<LoginRequest, { type: "ping" }>>;
 export type AnswerTo<T extends RequestType> = Extract<ServerMessage, { type: (typeof answerTypes)[T] }>;
 export type Push = Exclude<ServerMessage, { id: number }>;
 
@@ -141,10 +145,9 @@ export class Connection {
   #exchange(request: WithoutId<AnyRequest>): Promise<ServerMessage> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     const id = this.#nextId++;
-    const bytes =
-      request.type === "register" || request.type === "login"
-        ? encodeJson(loginRequestSchema, withId<LoginRequest>(request, id))
-        : encodeJson(requestSchema, withId<Request>(request, id));
+    const bytes = isLoginRequest(request)
+      ? encodeJson(loginRequestSchema, withId<LoginRequest>(request, id))
+      : encodeJson(requestSchema, withId<Request>(request, id));
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, deadlineMs: performance.now() + this.#timeouts.requestMs });
       this.#write(bytes);
@@ -233,6 +236,10 @@ function isFromNetwork(error: unknown): error is ChannelError | WireError {
 /** The compiler can't see that `Omit<T, "id">` and an id make a T again. */
 function withId<T extends { id: number }>(request: WithoutId<T>, id: number): T {
   return { ...request, id } as unknown as T;
+}
+
+function isLoginRequest(request: WithoutId<AnyRequest>): request is WithoutId<LoginRequest> {
+  return isLoginType(request.type);
 }
 
 function isAnswer<T extends ServerMessage["type"]>(

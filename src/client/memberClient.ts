@@ -1,21 +1,10 @@
 import type { Hex } from "../base/hex.ts";
 import type { Comparison } from "./comparison.ts";
+import type { ConversationSummary } from "./conversationSummary.ts";
 import type { Member } from "./member.ts";
 import type { Sent } from "./outbox.ts";
 import type { VerifiedReceipt } from "./receipts.ts";
 import type { IndexRange, RememberedMessage } from "./words.ts";
-
-export interface ConversationSummary {
-  readonly conversation: Hex;
-  readonly kind: "direct" | "group";
-  /** The other one's name, or the title. */
-  readonly name: string;
-  readonly size: number;
-  readonly folder: string;
-  readonly closed: boolean;
-  /** Another conversation with the same person counts now. */
-  readonly replaced: boolean;
-}
 
 /** What a member does: a vault, the conversations in it, and at most one connection. */
 export interface MemberClient {

@@ -1,7 +1,6 @@
-import { ChannelError } from "../channel/channelError.ts";
 import { describeError } from "./describeError.ts";
 import type { Services } from "./services.ts";
-import { replaced, type Session } from "./sessionRegistry.ts";
+import { replaced } from "./sessionRegistry.ts";
 
 /** After the store has failed it is asked again so much later. */
 const retryMs = 1_000;
@@ -10,8 +9,8 @@ const maxAccountsPerQuery = 1_000;
 type WatchServices = Pick<Services, "store" | "sessions" | "log">;
 
 /**
- * Ends sessions whose account has begun a newer one on another server, or was disabled. Whatever may have changed is looked up:
- * which of two sessions is newer is for the store to say.
+ * Ends sessions whose account has begun a newer one on another server. Whatever may have changed is looked up: which of two
+ * sessions is newer is for the store to say.
  */
 export class AccountWatch {
   readonly #services: WatchServices;
@@ -62,9 +61,9 @@ export class AccountWatch {
     for (const account of accounts) this.#due.delete(account);
     let delayMs = 0;
     try {
-      for (const { account, session: number, disabled } of await store.accounts.standings(accounts)) {
+      for (const { account, session: number } of await store.accounts.standings(accounts)) {
         const session = sessions.ofAccount(account);
-        if (session !== undefined) endUnless(session, { number, disabled });
+        if (session !== undefined && session.number < number) session.end(replaced());
         // Its session may be an older one and is not known here yet.
         if (this.#entering.has(account)) this.#due.add(account);
       }
@@ -78,10 +77,4 @@ export class AccountWatch {
     this.#checking = false;
     this.#schedule(delayMs);
   }
-}
-
-function endUnless(session: Session, { number, disabled }: { number: number; disabled: boolean }): void {
-  // A closed connection is made again, and the login is told why it can't be.
-  if (disabled) session.end(new ChannelError("CLOSED", "the account was disabled"));
-  else if (session.number < number) session.end(replaced());
 }

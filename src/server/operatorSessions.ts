@@ -41,10 +41,11 @@ export class OperatorSessions {
   /** Never rejects. */
   async #run(connection: InnerConnection): Promise<void> {
     const { log, sessions } = this.#services;
-    const session = new ClientSession(connection, this.#member(), this.#services);
+    const entrance = { member: this.#member(), login: undefined };
+    const session = new ClientSession(connection, entrance, this.#services);
     log("INFO", `${tag} Operator attached: ${visible(session.member.username)}`);
     try {
-      await session.run(new RequestReader(), undefined);
+      await session.run(new RequestReader(), entrance);
     } catch (error) {
       const expected =
         error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");

@@ -12,6 +12,7 @@ import { clientVerifier } from "./clientVerifier.ts";
 import { ConversationLogs } from "./conversationLogs.ts";
 import { DeliveryMarks } from "./deliveryMarks.ts";
 import { describeError } from "./describeError.ts";
+import { EndingWatch } from "./endingWatch.ts";
 import { ExpiryWatch } from "./expiryWatch.ts";
 import { Listener } from "./listener.ts";
 import { measuredStore } from "./measuredStore.ts";
@@ -32,6 +33,7 @@ import type { Services } from "./services.ts";
 import { runSession, type SessionServices } from "./session.ts";
 import { type Member, SessionRegistry } from "./sessionRegistry.ts";
 import { SharedCrls } from "./sharedCrls.ts";
+import { Tickets } from "./tickets.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -141,17 +143,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const accountWatch = new AccountWatch(shared);
   const passwords = new PasswordHasher(limits);
   const verifyClient = clientVerifier(shared);
+  const tickets = new Tickets({ ...shared, random });
+  await passwords.prepare();
+  await storeIdentity(shared, identity);
+  const endings = await EndingWatch.create(shared);
   const services: SessionServices = {
     ...shared,
-    logs,
-    relay,
-    accountWatch,
-    accounts: new Accounts({ ...shared, passwords }),
+    ...{ logs, relay, tickets, endings, accountWatch },
+    accounts: new Accounts({ ...shared, passwords, tickets }),
     handshake: () => ({ random, chain: identity.chain, key: identity.key, verifyClient }),
   };
 
-  await passwords.prepare();
-  await storeIdentity(shared, identity);
   const sharedCrls =
     options.crl === undefined ? undefined : new SharedCrls(shared, (file) => void replaceCrl(shared, file));
   const follower = new ChangeFollower({ ...shared, relay, accountWatch, sharedCrls });
@@ -178,15 +180,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const expiry = new ExpiryWatch(shared);
   const look = () => {
     expiry.look(now());
-    sweep(shared);
+    sweep(shared, tickets);
   };
   look();
+  endings.start();
   const sweeper = setInterval(look, retention.sweepEveryMs);
 
   const stop = async () => {
     log("INFO", "Server shutting down");
     readiness.stop();
     clearInterval(sweeper);
+    await endings.stop();
     relay.refuseNewPosts();
     follower.stop();
     await endFollowing?.();
@@ -279,8 +283,11 @@ function replaceCrl(services: Services, file: Uint8Array): boolean {
 }
 
 /** What has to be done now and then. */
-function sweep({ store, now, log }: Services): void {
-  store.sweep({ nowMs: now(), ...retention }).catch((error: unknown) => {
-    log("WARNING", `Expired data could not be deleted: ${describeError(error)}`);
-  });
+function sweep({ store, sessions, now, log }: Services, tickets: Tickets): void {
+  tickets
+    .extend([...sessions.all()].flatMap(({ ticket }) => (ticket === undefined ? [] : [ticket.hash])))
+    .then(() => store.sweep({ nowMs: now(), ...retention }))
+    .catch((error: unknown) => {
+      log("WARNING", `Expired data could not be deleted: ${describeError(error)}`);
+    });
 }

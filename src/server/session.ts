@@ -2,7 +2,8 @@ import { visible } from "../base/visible.ts";
 import type { VerifyChain } from "../channel/authentication.ts";
 import { ChannelError } from "../channel/channelError.ts";
 import { acceptChannel, type ExchangeOptions } from "../channel/exchange.ts";
-import type { LoginRequest, Request, ServerMessage } from "../wire/sessionMessages.ts";
+import type { LoginRequest } from "../wire/loginMessages.ts";
+import type { Request, ServerMessage } from "../wire/sessionMessages.ts";
 import { WireError } from "../wire/wireError.ts";
 import type { AccountWatch } from "./accountWatch.ts";
 import { fetchBlob, putBlob } from "./blobs.ts";
@@ -10,6 +11,7 @@ import type { Connection } from "./connection.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
 import { fetchCertificates, fetchEntries, listConversations } from "./directory.ts";
+import type { EndingWatch } from "./endingWatch.ts";
 import { fetchKeyPackages, fetchOperatorKeyPackage, publishKeyPackages } from "./keyPackages.ts";
 import { type LoginServices, logIn } from "./login.ts";
 import { offeredOperator } from "./offeredOperator.ts";
@@ -22,12 +24,15 @@ import { RequestReader } from "./requests.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
 import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
+import type { Ticket, Tickets } from "./tickets.ts";
 import { timed } from "./timed.ts";
 
 export interface SessionServices extends Services, LoginServices {
   readonly accountWatch: AccountWatch;
   readonly logs: ConversationLogs;
   readonly relay: Relay;
+  readonly tickets: Tickets;
+  readonly endings: EndingWatch;
   /** As the server is when the handshake begins: its certificate may be renewed while it runs. */
   readonly handshake: () => ExchangeOptions & { readonly verifyClient: VerifyChain };
 }
@@ -53,11 +58,11 @@ export async function runSession(
     const certificate = await shakeHands(connection, services, onHandshakeEnd);
     const reader = new RequestReader();
     const peer = { certificate, network, tag, address: connection.peer };
-    const { member, id } = await logIn(connection, reader, peer, services);
-    session = new ClientSession(connection, member, services);
+    const loggedIn = await logIn(connection, reader, peer, services);
+    session = new ClientSession(connection, loggedIn, services);
     connection.watchIdle(limits.idleMs);
-    log("INFO", `${tag} Client authenticated: ${visible(member.username)}`);
-    await session.run(reader, id);
+    log("INFO", `${tag} Client authenticated: ${visible(session.member.username)}`);
+    await session.run(reader, loggedIn);
   } catch (error) {
     const expected =
       error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");
@@ -92,9 +97,16 @@ export type SessionConnection = Pick<
   "send" | "sendEncoded" | "receive" | "whenWritable" | "requireOpen" | "end"
 >;
 
+/** How a member has come in: with a login that is still to be answered, or as the operator, who needs none. */
+export interface Entrance {
+  readonly member: Member;
+  readonly login: { readonly id: number; readonly ticket: Ticket } | undefined;
+}
+
 /** A member's requests, in the order in which they come. */
 export class ClientSession implements Session {
   readonly member: Member;
+  readonly ticket: Session["ticket"];
   readonly #connection: SessionConnection;
   readonly #services: SessionServices;
   #number = 0;
@@ -102,9 +114,12 @@ export class ClientSession implements Session {
   #postBytesInFlight = 0;
   #wake: (() => void) | undefined;
 
-  constructor(connection: SessionConnection, member: Member, services: SessionServices) {
+  /** @param entrance the operator needs no login */
+  constructor(connection: SessionConnection, entrance: Entrance, services: SessionServices) {
     this.#connection = connection;
-    this.member = member;
+    this.member = entrance.member;
+    const { hash, lastEnding } = entrance.login?.ticket ?? {};
+    this.ticket = hash === undefined || lastEnding === undefined ? undefined : { hash, lastEnding };
     this.#services = services;
   }
 
@@ -124,24 +139,21 @@ export class ClientSession implements Session {
     this.#connection.end(reason);
   }
 
-  /**
-   * Answers the login and then everything else until the connection ends.
-   *
-   * @param loginId `undefined` for the operator, who needs none
-   * @throws what ended it
-   */
-  async run(reader: RequestReader, loginId: number | undefined): Promise<never> {
-    await this.#welcome(loginId);
-    for (;;) {
+  /** Answers the login and then everything else until the connection ends. @throws what ended it */
+  async run(reader: RequestReader, entrance: Entrance): Promise<never> {
+    await this.#welcome(entrance);
+    for (let isFirst = true; ; isFirst = false) {
       const request = reader.read(await this.#connection.receive());
+      // Whoever asks for something has the answer to the login.
+      if (isFirst) this.#ticketArrived();
       if (request.type === "post") await this.#post(request);
       else await this.#answer(request);
       await this.#connection.whenWritable();
     }
   }
 
-  async #welcome(id: number | undefined): Promise<void> {
-    const { store, now, revocation, certificates, sessions, accountWatch } = this.#services;
+  async #welcome({ login }: Entrance): Promise<void> {
+    const { store, now, revocation, certificates, sessions, accountWatch, endings } = this.#services;
     const { account, fingerprint, username, email } = this.member;
     await certificates.load([fingerprint]);
     const waiting = await store.keyPackages.count(fingerprint, now());
@@ -153,21 +165,33 @@ export class ClientSession implements Session {
     // A CRL may have come since the handshake; from here on it finds this session.
     if (revocation.isRevoked(this.member.certificate))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
+    // Just so the operator's command.
+    endings.requireNone(this);
     this.#connection.requireOpen();
     // From here on without a pause: nothing may be pushed before the answer.
     sessions.add(this);
-    if (id !== undefined)
+    if (login !== undefined)
       this.send({
         type: "authenticated",
-        id,
+        id: login.id,
         username,
         email,
         time: now(),
         one_time_key_packages: waiting.oneTime,
         last_resort_key_package: waiting.lastResort,
+        ticket: login.ticket.bytes,
         operator: operator ?? null,
       });
     for (const { der } of revocation.crls) this.send({ type: "crl", crl: der });
+  }
+
+  #ticketArrived(): void {
+    const { tickets, log } = this.#services;
+    const { account } = this.member;
+    if (account === undefined || this.ticket === undefined) return;
+    tickets.arrived(account, this.ticket.hash).catch((error: unknown) => {
+      log("WARNING", `${this.member.tag} Earlier tickets could not be deleted: ${describeError(error)}`);
+    });
   }
 
   /** Returns when the entry is queued: its answer comes later, so that many can be stored together. */
@@ -245,6 +269,9 @@ export class ClientSession implements Session {
         return releasePair(request, member, services);
       case "register":
       case "login":
+      case "change_password":
+      case "renew":
+      case "resume":
         throw new Refusal("UNEXPECTED", "this connection is logged in already");
     }
   }

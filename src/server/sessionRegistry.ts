@@ -27,6 +27,15 @@ export interface Session {
   readonly member: Member;
   /** Among the sessions of its account: the highest is the newest. */
   readonly number: number;
+  /** What its client can come back with; `undefined` for the operator, who has no account. */
+  readonly ticket:
+    | {
+        /** By which the store knows it. */
+        readonly hash: Hex;
+        /** The last ending before the session: later ones of its account are about it. */
+        readonly lastEnding: number;
+      }
+    | undefined;
   send(message: ServerMessage): void;
   /** The JSON text of a `ServerMessage` that goes to several. */
   sendEncoded(message: Uint8Array): void;

@@ -240,8 +240,8 @@ describe.skipIf(!hasPostgres)("two servers on one PostgreSQL", () => {
     const client = await a.register(person);
     const operator = await openPostgresStore({ address });
     const account = await operator.accounts.byUsername(person.username);
-    await operator.accounts.setDisabled(account?.id ?? -1, true);
-    expect(await client.ended).toBeUndefined();
+    await operator.control.setDisabled({ account: account?.id ?? -1, disabled: true, nowMs: Date.now() });
+    expect(await client.ended).toBe("account_disabled");
     await expect(b.login(person)).rejects.toThrow("ACCOUNT_DISABLED");
     await operator.close();
   });

@@ -5,6 +5,7 @@ import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import type { AttemptCounter, CertificateRecord } from "../../src/store/accountStore.ts";
 import type { LogAppend, NewEntry } from "../../src/store/logStore.ts";
 import type { Store } from "../../src/store/store.ts";
+import { describeAccountParts } from "./accountContract.ts";
 import { certificateRecord, randomHex } from "./certificateRecord.ts";
 
 /** How the suite gets at a backend. */
@@ -207,17 +208,7 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         ).toBe(false);
       });
 
-      test("setDisabled() holds until it is taken back", async () => {
-        const created = await store.accounts.create(account());
-        if (created.kind !== "created") throw new Error(created.kind);
-        const { id, email } = created.account;
-        await store.accounts.setDisabled(id, true);
-        expect((await store.accounts.byEmail(email))?.disabled).toBe(true);
-        await store.accounts.setDisabled(id, false);
-        expect((await store.accounts.byEmail(email))?.disabled).toBe(false);
-      });
-
-      test("beginSession() counts up for each account, standings() tell the last one and who is disabled", async () => {
+      test("beginSession() counts up for each account, standings() tell the last one", async () => {
         const ids: number[] = [];
         for (let i = 0; i < 3; i++) {
           const created = await store.accounts.create(account());
@@ -228,17 +219,18 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         const begun = [];
         for (const id of [first, first, second]) begun.push(await store.accounts.beginSession(id));
         expect(begun).toEqual([1, 2, 1]);
-        await store.accounts.setDisabled(second, true);
         const standings = [...(await store.accounts.standings([third, first, second, 1 << 30]))];
         expect(standings.sort((a, b) => a.account - b.account)).toEqual([
-          { account: first, session: 2, disabled: false },
-          { account: second, session: 1, disabled: true },
-          { account: third, session: 0, disabled: false },
+          { account: first, session: 2 },
+          { account: second, session: 1 },
+          { account: third, session: 0 },
         ]);
         expect(await store.accounts.standings([])).toEqual([]);
         await expect(store.accounts.beginSession(1 << 30)).rejects.toMatchObject({ code: "MISUSE" });
       });
     });
+
+    describeAccountParts(() => ({ store, other }));
 
     describe("attempts and tokens", () => {
       const delayMs = (failures: number) => (failures < 2 ? 0 : failures * 1_000);
@@ -257,6 +249,13 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(await reserve(other, [counter], t0 + 500)).toBe(1_500);
         expect(await reserve(store, [counter], t0 + 2_000)).toBe(0);
         expect(await reserve(store, [counter], t0 + 2_000)).toBe(3_000);
+      });
+
+      test("reserveAttempt() asks for no more than the delay when the clock was put back", async () => {
+        const counter = { subject: `account:${randomHex(8)}`, delayMs };
+        expect(await reserve(store, [counter], t0 + day)).toBe(0);
+        expect(await reserve(other, [counter], t0)).toBe(0);
+        expect(await reserve(store, [counter], t0 - day)).toBe(2_000);
       });
 
       test("reserveAttempt() counts nothing on any counter while one has to wait", async () => {
@@ -297,7 +296,7 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(await reserve(store, [account], t0)).toBe(0);
         expect(await reserve(store, [address], t0)).toBe(0);
         expect(await reserve(store, [address], t0)).toBe(2_000);
-        expect(await reserve(store, [third], t0)).toBe(2_010);
+        expect(await reserve(store, [third], t0 + 11)).toBe(1_999);
       });
 
       test("takeToken() gives the capacity at once and one more per refill", async () => {
@@ -919,14 +918,16 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
       await store.close();
       expect(await pending).toEqual({ kind: "appended" });
       await expect(store.log.size(conversation)).rejects.toMatchObject({ code: "CLOSED" });
-      await expect(store.accounts.setDisabled(1, true)).rejects.toMatchObject({ code: "CLOSED" });
+      await expect(
+        store.control.setDisabled({ account: 1, disabled: true, nowMs: t0 }),
+      ).rejects.toMatchObject({ code: "CLOSED" });
       const again = await backend.openAgain();
       expect(await again.log.size(conversation)).toBe(1);
       await again.close();
       await backend.cleanUp();
     });
 
-    test("sweep() deletes expired key packages and counters", async () => {
+    test("sweep() deletes expired key packages, tickets, endings and counters", async () => {
       const backend = await makeBackend();
       const store = await backend.open();
       const { fingerprint } = await withCertificate(store);
@@ -942,12 +943,28 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
       const reserve = (nowMs: number) =>
         store.accounts.reserveAttempt({ counted: [counter], consulted: [], nowMs });
       await reserve(t0);
+      const username = "swept";
+      const once = { email: "swept@example.org", username, passwordHash: "$once", oneTimeUntilMs: t0 };
+      await store.control.add({ ...once, nowMs: t0 });
+      const account = (await store.accounts.byUsername(username))?.id ?? 0;
+      await store.control.setDisabled({ account, disabled: true, nowMs: t0 });
+      await store.control.setDisabled({ account, disabled: false, nowMs: t0 });
+      const ticket = { hash: randomHex(32), expiresAtMs: t0 + day };
+      const next = { hash: randomHex(32), expiresAtMs: t0 };
+      await store.tickets.issue({ ...once, account, fingerprint, next: ticket, nowMs: t0 });
+      const redeem = () => store.tickets.redeem({ hash: ticket.hash, fingerprint, next, nowMs: t0 });
       await store.sweep(sweepAt(t0 + day - 1));
+      expect(await store.control.endings(0)).toHaveLength(1);
+      expect((await redeem())?.account.id).toBe(account);
+      next.hash = randomHex(32);
       expect(await store.keyPackages.count(fingerprint, t0)).toEqual({ oneTime: 1, lastResort: false });
       expect(await reserve(t0 + day)).toBe(9 * day);
       await store.sweep(sweepAt(t0 + day));
       expect(await store.keyPackages.count(fingerprint, t0)).toEqual({ oneTime: 0, lastResort: false });
       expect(await reserve(t0 + day)).toBe(0);
+      expect(await redeem()).toBeUndefined();
+      expect(await store.control.endings(0)).toEqual([]);
+      expect(await store.control.lastEnding()).toBeGreaterThan(0);
       await store.close();
       await backend.cleanUp();
     });
