@@ -35,7 +35,7 @@ interface RateLimit extends LimitText {
 
 export type Limit = NumberLimit | RateLimit;
 
-const unitSizes = { n: 1, seconds: second, KiB: 1024, MiB: 1024 * 1024 } as const;
+const unitSizes = { n: 1, seconds: second, hours: hour, KiB: 1024, MiB: 1024 * 1024 } as const;
 const rateUnits = { tokens: 1, MiB: 1024 * 1024 } as const;
 const periods = { s: second, min: minute, h: hour, day } as const;
 /** Most of a burst and of what comes a period, in units. */
@@ -162,6 +162,15 @@ export const serverLimitFlags: readonly Limit[] = [
     max: 100_000,
     what: "passwords that wait for it",
     beyond: "`TRY_LATER`, for whoever has most of them",
+  },
+  {
+    flag: "ticket-lifetime",
+    limit: "ticketMs",
+    unit: "hours",
+    min: 1,
+    max: 8_760,
+    what: "absence of a client that comes back without its password",
+    beyond: "`TICKET_REFUSED`: the password is asked for again",
   },
   {
     flag: "max-key-packages",

@@ -23,6 +23,8 @@ const stopMs = 6_000;
 interface ListenerOptions {
   readonly host: string;
   readonly port: number;
+  /** Whether other processes may share the port. */
+  readonly reusePort?: boolean;
   readonly limits: ServerLimits;
   readonly log: ServerLog;
   readonly meter: ServerMeter;
@@ -48,12 +50,13 @@ export class Listener {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#arrivals = new TokenBuckets(options.limits.connectionRate, () => performance.now());
-    const { host, port } = options;
+    const { host, port, reusePort = false } = options;
     try {
       this.#socket = Bun.listen<Connection | undefined>({
         hostname: host,
         port,
-        exclusive: true,
+        // The runtime knows the option, its types don't.
+        ...(reusePort ? { reusePort } : { exclusive: true }),
         socket: {
           open: (socket) => this.#opened(socket),
           data: (socket, chunk) => socket.data?.received(chunk),

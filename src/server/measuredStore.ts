@@ -6,11 +6,14 @@ import { timed } from "./timed.ts";
 export function measuredStore(store: Store, meter: ServerMeter): Store {
   return {
     accounts: measured("accounts", store.accounts, meter),
+    control: measured("control", store.control, meter),
+    tickets: measured("tickets", store.tickets, meter),
     keyPackages: measured("keyPackages", store.keyPackages, meter),
     blobs: measured("blobs", store.blobs, meter),
     log: measured("log", store.log, meter),
     receipts: measured("receipts", store.receipts, meter),
     ...(store.changes === undefined ? {} : { changes: store.changes }),
+    ...(store.crls === undefined ? {} : { crls: measured("crls", store.crls, meter) }),
     sweep: (request) =>
       timed(
         () => store.sweep(request),

@@ -25,6 +25,8 @@ export interface ServerLimits {
   /** Passwords that are hashed at once, and that may wait for it. */
   readonly passwordsAtOnce: number;
   readonly passwordsWaiting: number;
+  /** How long after the end of a session its client can come back to it without the password. */
+  readonly ticketMs: number;
   /** One-time key packages that wait for one certificate. */
   readonly oneTimeKeyPackages: number;
   /** Bytes of uploads and blobs of one person that no entry names. */
@@ -56,8 +58,8 @@ export const bytesPerWorkToken = 4_096;
 
 export const defaultLimits: ServerLimits = {
   connections: 20_000,
-  halfOpenConnections: 512,
-  connectionsPerAddress: 256,
+  halfOpenConnections: 4_096,
+  connectionsPerAddress: 1_024,
   connectionRate: { capacity: 512, refillMs: second / 50 },
   handshakeMs: 10 * second,
   loginMs: 30 * second,
@@ -69,6 +71,7 @@ export const defaultLimits: ServerLimits = {
   postBytesInFlight: 1024 * 1024,
   passwordsAtOnce: 4,
   passwordsWaiting: 1_024,
+  ticketMs: 72 * hour,
   oneTimeKeyPackages: 100,
   unnamedBlobBytes: 16 * 1024 * 1024,
   keyPackagePublications: { capacity: 30, refillMs: minute },

@@ -24,6 +24,8 @@ export interface Services {
   readonly work: TokenBuckets;
   readonly storedBytes: TokenBuckets;
   readonly registration: "open" | "closed";
+  /** Whether members are told how to reach the server's operator, once there is one. */
+  readonly offersOperator: boolean;
   /** ms since the epoch */
   readonly now: () => number;
   readonly log: ServerLog;

@@ -3,20 +3,19 @@ import { visible } from "../base/visible.ts";
 import type { VerifyChain } from "../channel/authentication.ts";
 import { ChannelError } from "../channel/channelError.ts";
 import { acceptChannel, type ExchangeOptions, type Transport } from "../channel/exchange.ts";
-import {
-  type LoginRequest,
-  type Request,
-  type ServerMessage,
-  serverMessageSchema,
-} from "../wire/sessionMessages.ts";
+import type { LoginRequest } from "../wire/loginMessages.ts";
+import { type Request, type ServerMessage, serverMessageSchema } from "../wire/sessionMessages.ts";
 import { WireError } from "../wire/wireError.ts";
+import type { AccountWatch } from "./accountWatch.ts";
 import { fetchBlob, putBlob } from "./blobs.ts";
 import type { Connection } from "./connection.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
 import { fetchCertificates, fetchEntries, listConversations } from "./directory.ts";
-import { fetchKeyPackages, publishKeyPackages } from "./keyPackages.ts";
+import type { EndingWatch } from "./endingWatch.ts";
+import { fetchKeyPackages, fetchOperatorKeyPackage, publishKeyPackages } from "./keyPackages.ts";
 import { type LoginServices, logIn } from "./login.ts";
+import { offeredOperator } from "./offeredOperator.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf, tryLater } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
@@ -27,12 +26,16 @@ import { bytesPerWorkToken } from "./serverLimits.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
 import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
+import type { Ticket, Tickets } from "./tickets.ts";
 import { timed } from "./timed.ts";
 import { nextTurn, type OneATurn, TimeSlice } from "./turns.ts";
 
 export interface SessionServices extends Services, LoginServices {
+  readonly accountWatch: AccountWatch;
   readonly logs: ConversationLogs;
   readonly relay: Relay;
+  readonly tickets: Tickets;
+  readonly endings: EndingWatch;
   /** As the server is when the handshake begins: its certificate may be renewed while it runs. */
   readonly handshake: () => ExchangeOptions & { readonly verifyClient: VerifyChain };
   /** Strangers cost public-key operations: theirs come after what those who are logged in ask for. */
@@ -62,11 +65,12 @@ export async function runSession(
   try {
     const certificate = await shakeHands(connection, services, onHandshakeEnd);
     const reader = new RequestReader();
-    const { member, id } = await logIn(connection, reader, { certificate, network, tag }, services);
-    session = new ClientSession(connection, member, services);
+    const peer = { certificate, network, tag, address: connection.peer };
+    const loggedIn = await logIn(connection, reader, peer, services);
+    session = new ClientSession(connection, loggedIn, services);
     connection.watchIdle(limits.idleMs);
-    log("INFO", `${tag} Client authenticated: ${visible(member.username)}`);
-    await session.run(reader, id);
+    log("INFO", `${tag} Client authenticated: ${visible(session.member.username)}`);
+    await session.run(reader, loggedIn);
   } catch (error) {
     const expected =
       error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");
@@ -103,18 +107,40 @@ async function shakeHands(connection: Connection, services: SessionServices, onE
   }
 }
 
-class ClientSession implements Session {
+/** What a session needs of the way to its client. */
+export type SessionConnection = Pick<
+  Connection,
+  "send" | "sendEncoded" | "receive" | "whenWritable" | "requireOpen" | "end"
+>;
+
+/** How a member has come in: with a login that is still to be answered, or as the operator, who needs none. */
+export interface Entrance {
   readonly member: Member;
-  readonly #connection: Connection;
+  readonly login: { readonly id: number; readonly ticket: Ticket } | undefined;
+}
+
+/** A member's requests, in the order in which they come. */
+export class ClientSession implements Session {
+  readonly member: Member;
+  readonly ticket: Session["ticket"];
+  readonly #connection: SessionConnection;
   readonly #services: SessionServices;
+  #number = 0;
   #postsInFlight = 0;
   #postBytesInFlight = 0;
   #wake: (() => void) | undefined;
 
-  constructor(connection: Connection, member: Member, services: SessionServices) {
+  /** @param entrance the operator needs no login */
+  constructor(connection: SessionConnection, entrance: Entrance, services: SessionServices) {
     this.#connection = connection;
-    this.member = member;
+    this.member = entrance.member;
+    const { hash, lastEnding } = entrance.login?.ticket ?? {};
+    this.ticket = hash === undefined || lastEnding === undefined ? undefined : { hash, lastEnding };
     this.#services = services;
+  }
+
+  get number(): number {
+    return this.#number;
   }
 
   send(message: ServerMessage): void {
@@ -130,12 +156,14 @@ class ClientSession implements Session {
   }
 
   /** Answers the login and then everything else until the connection ends. @throws what ended it */
-  async run(reader: RequestReader, loginId: number): Promise<never> {
-    await this.#welcome(loginId);
+  async run(reader: RequestReader, entrance: Entrance): Promise<never> {
+    await this.#welcome(entrance);
     const slice = new TimeSlice();
-    for (;;) {
+    for (let isFirst = true; ; isFirst = false) {
       const bytes = await this.#connection.receive();
       const request = reader.read(bytes);
+      // Whoever asks for something has the answer to the login.
+      if (isFirst) this.#ticketArrived();
       this.#charge(1 + bytes.length / bytesPerWorkToken);
       if (!(await this.#mayGoOn(request))) continue;
       if (request.type === "post") await this.#post(request);
@@ -164,28 +192,46 @@ class ClientSession implements Session {
     return true;
   }
 
-  async #welcome(id: number): Promise<void> {
-    const { store, now, revocation, certificates, sessions } = this.#services;
-    const { fingerprint, username, email } = this.member;
+  async #welcome({ login }: Entrance): Promise<void> {
+    const { store, now, revocation, certificates, sessions, accountWatch, endings } = this.#services;
+    const { account, fingerprint, username, email } = this.member;
     await certificates.load([fingerprint]);
     const waiting = await store.keyPackages.count(fingerprint, now());
+    const operator = await offeredOperator(this.#services);
+    // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
+    this.#connection.requireOpen();
+    // The operator has no account, and one session at each node.
+    this.#number = account === undefined ? 0 : await accountWatch.begin(account);
     // A CRL may have come since the handshake; from here on it finds this session.
     if (revocation.isRevoked(this.member.certificate.verified))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
-    // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
+    // Just so the operator's command.
+    endings.requireNone(this);
     this.#connection.requireOpen();
     // From here on without a pause: nothing may be pushed before the answer.
     sessions.add(this);
-    this.send({
-      type: "authenticated",
-      id,
-      username,
-      email,
-      time: now(),
-      one_time_key_packages: waiting.oneTime,
-      last_resort_key_package: waiting.lastResort,
-    });
+    if (login !== undefined)
+      this.send({
+        type: "authenticated",
+        id: login.id,
+        username,
+        email,
+        time: now(),
+        one_time_key_packages: waiting.oneTime,
+        last_resort_key_package: waiting.lastResort,
+        ticket: login.ticket.bytes,
+        operator: operator ?? null,
+      });
     for (const { der } of revocation.crls) this.send({ type: "crl", crl: der });
+  }
+
+  #ticketArrived(): void {
+    const { tickets, log } = this.#services;
+    const { account } = this.member;
+    if (account === undefined || this.ticket === undefined) return;
+    tickets.arrived(account, this.ticket.hash).catch((error: unknown) => {
+      log("WARNING", `${this.member.tag} Earlier tickets could not be deleted: ${describeError(error)}`);
+    });
   }
 
   /** Returns when the entry is queued: its answer comes later, so that many can be stored together. */
@@ -243,6 +289,8 @@ class ClientSession implements Session {
         return publishKeyPackages(request, member, services);
       case "fetch_key_packages":
         return fetchKeyPackages(request, member, services);
+      case "fetch_operator_key_package":
+        return fetchOperatorKeyPackage(request, member, services);
       case "fetch_certificates":
         return fetchCertificates(request, member, services);
       case "put_blob":
@@ -263,6 +311,9 @@ class ClientSession implements Session {
         return releasePair(request, member, services);
       case "register":
       case "login":
+      case "change_password":
+      case "renew":
+      case "resume":
         throw new Refusal("UNEXPECTED", "this connection is logged in already");
     }
   }

@@ -1,12 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crypto } from "../../src/crypto/crypto.ts";
+import type { PostgresAddress } from "../../src/store/postgresAddress.ts";
 import type { Issued, TestAuthority } from "../pki/testAuthority.ts";
 
-/** Starts a server on the store in `folder` in a process of its own, under the same provider. */
+/** Starts a server in a process of its own, under the same provider, on the store in `folder` or that in a database. */
 export async function spawnServer(
   folder: string,
-  { authority, identity }: { authority: TestAuthority; identity: Issued },
+  { authority, identity, address }: { authority: TestAuthority; identity: Issued; address?: PostgresAddress },
 ): Promise<{ child: Bun.Subprocess<"ignore", "pipe", "inherit">; port: number }> {
   const config = join(folder, "config.json");
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
@@ -14,6 +15,7 @@ export async function spawnServer(
     config,
     JSON.stringify({
       file: join(folder, "securechat.db"),
+      address,
       ca: base64(authority.ca.der),
       chain: identity.chain.map(base64),
       pkcs8: base64(identity.pkcs8),
