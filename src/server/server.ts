@@ -2,7 +2,6 @@ import { ChannelError } from "../channel/channelError.ts";
 import type { MessageLink } from "../channel/messageLink.ts";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
-import type { Crl } from "../pki/crl.ts";
 import { PkiError } from "../pki/pkiError.ts";
 import type { Store } from "../store/store.ts";
 import { Accounts } from "./accounts.ts";
@@ -23,7 +22,9 @@ import { PasswordHasher } from "./passwordHasher.ts";
 import { certificateRecord } from "./person.ts";
 import { Readiness } from "./readiness.ts";
 import { Relay } from "./relay.ts";
+import { replaceCrl } from "./replaceCrl.ts";
 import { type CrlPolicy, Revocation } from "./revocation.ts";
+import { type ConnectionServices, runSession } from "./runSession.ts";
 import { ServerError } from "./serverError.ts";
 import type { ServerGauges } from "./serverGauges.ts";
 import { serverIdentity } from "./serverIdentity.ts";
@@ -31,12 +32,11 @@ import { defaultLimits, retention, type ServerLimits } from "./serverLimits.ts";
 import type { ServerLog } from "./serverLog.ts";
 import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
-import { runSession, type SessionServices } from "./session.ts";
 import { type Member, SessionRegistry } from "./sessionRegistry.ts";
 import { SharedCrls } from "./sharedCrls.ts";
 import { Tickets } from "./tickets.ts";
 import { TokenBuckets } from "./tokenBuckets.ts";
-import { OneATurn, TimeSlice } from "./turns.ts";
+import { HandshakeTurns, WorkInProgress } from "./turns.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -153,11 +153,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await passwords.prepare();
   await storeIdentity(shared, identity);
   const endings = await EndingWatch.create(shared);
-  const services: SessionServices = {
+  const inProgress = new WorkInProgress();
+  const services: ConnectionServices = {
     ...shared,
     ...{ logs, relay, tickets, endings, accountWatch },
     accounts: new Accounts({ ...shared, passwords, tickets }),
-    handshakeTurns: new OneATurn(),
+    handshakeTurns: new HandshakeTurns(inProgress),
+    inProgress,
     handshake: () => ({ random, chain: identity.chain, key: identity.key, verifyClient }),
   };
 
@@ -270,28 +272,6 @@ function decodedOrNone(chain: readonly Uint8Array[]): readonly Certificate[] {
   } catch (error) {
     if (error instanceof PkiError) return [];
     throw error;
-  }
-}
-
-function replaceCrl(services: Services, file: Uint8Array): boolean {
-  const { revocation, identity, log, now } = services;
-  const newer = revocation.replace(file, now());
-  for (const { number } of newer) log("INFO", `CRL number ${number} in use`);
-  if (newer.length === 0) return false;
-  if (revocation.isRevoked(identity.verified))
-    log("ERROR", "The server's own certificate is revoked: clients refuse it; issue another and send SIGHUP");
-  void announceCrls(newer, services);
-  return true;
-}
-
-/** Cuts off who is revoked now and sends the others the lists. Whoever logs in meanwhile looks for itself. */
-async function announceCrls(newer: readonly Crl[], { revocation, sessions }: Services): Promise<void> {
-  const slice = new TimeSlice();
-  for (const session of [...sessions.all()]) {
-    if (revocation.isRevoked(session.member.certificate.verified))
-      session.end(new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked"));
-    else for (const { der } of newer) session.send({ type: "crl", crl: der });
-    await slice.orNextTurn();
   }
 }
 

@@ -1,11 +1,7 @@
 import { encodeJson } from "../base/schema.ts";
-import { visible } from "../base/visible.ts";
-import type { VerifyChain } from "../channel/authentication.ts";
 import { ChannelError } from "../channel/channelError.ts";
-import { acceptChannel, type ExchangeOptions, type Transport } from "../channel/exchange.ts";
 import type { LoginRequest } from "../wire/loginMessages.ts";
 import { type Request, type ServerMessage, serverMessageSchema } from "../wire/sessionMessages.ts";
-import { WireError } from "../wire/wireError.ts";
 import type { AccountWatch } from "./accountWatch.ts";
 import { fetchBlob, putBlob } from "./blobs.ts";
 import type { Connection } from "./connection.ts";
@@ -14,98 +10,32 @@ import { describeError } from "./describeError.ts";
 import { fetchCertificates, fetchEntries, listConversations } from "./directory.ts";
 import type { EndingWatch } from "./endingWatch.ts";
 import { fetchKeyPackages, fetchOperatorKeyPackage, publishKeyPackages } from "./keyPackages.ts";
-import { type LoginServices, logIn } from "./login.ts";
 import { offeredOperator } from "./offeredOperator.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf, tryLater } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
 import { releasePair } from "./releasePair.ts";
 import { answerFailure, requireWellFormed } from "./requestFailure.ts";
-import { RequestReader } from "./requests.ts";
+import type { RequestReader } from "./requests.ts";
 import { bytesPerWorkToken } from "./serverLimits.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
 import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
 import type { Ticket, Tickets } from "./tickets.ts";
 import { timed } from "./timed.ts";
-import { nextTurn, type OneATurn, TimeSlice } from "./turns.ts";
+import { nextTurn, TimeSlice, type WorkInProgress } from "./turns.ts";
 
-export interface SessionServices extends Services, LoginServices {
+export interface SessionServices extends Services {
   readonly accountWatch: AccountWatch;
   readonly logs: ConversationLogs;
   readonly relay: Relay;
   readonly tickets: Tickets;
   readonly endings: EndingWatch;
-  /** As the server is when the handshake begins: its certificate may be renewed while it runs. */
-  readonly handshake: () => ExchangeOptions & { readonly verifyClient: VerifyChain };
-  /** Strangers cost public-key operations: theirs come after what those who are logged in ask for. */
-  readonly handshakeTurns: OneATurn;
+  readonly inProgress: WorkInProgress;
 }
 
 /** Who is over the rate is held up for so long, and told to come again later beyond it, ms. */
 const longestDelayMs = 1_000;
-
-/**
- * One client from its connection to its end: handshake, login, then requests in the order in which they came. It never
- * throws: what ended the session is in the log, and the client was told as much as it may know.
- *
- * @param network the client's, as `networkOf` names it
- * @param onHandshakeEnd called once, when the handshake is done or has failed
- */
-export async function runSession(
-  connection: Connection,
-  network: string,
-  services: SessionServices,
-  onHandshakeEnd: () => void,
-): Promise<void> {
-  const { limits, log, sessions } = services;
-  const tag = `[SESSION-${String(connection.number).padStart(3, "0")}]`;
-  log("INFO", `${tag} Client connected from ${connection.peer}`);
-  let session: ClientSession | undefined;
-  try {
-    const certificate = await shakeHands(connection, services, onHandshakeEnd);
-    const reader = new RequestReader();
-    const peer = { certificate, network, tag, address: connection.peer };
-    const loggedIn = await logIn(connection, reader, peer, services);
-    session = new ClientSession(connection, loggedIn, services);
-    connection.watchIdle(limits.idleMs);
-    log("INFO", `${tag} Client authenticated: ${visible(session.member.username)}`);
-    await session.run(reader, loggedIn);
-  } catch (error) {
-    const expected =
-      error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");
-    log(
-      expected ? "INFO" : "ERROR",
-      `${tag} Client disconnected: ${expected ? visible(error.message) : describeError(error)}`,
-    );
-    connection.finish(error);
-  } finally {
-    if (session !== undefined) sessions.remove(session);
-  }
-}
-
-async function shakeHands(connection: Connection, services: SessionServices, onEnd: () => void) {
-  const { limits, meter, handshake, handshakeTurns } = services;
-  connection.deadlineMs = performance.now() + limits.handshakeMs;
-  try {
-    const transport: Transport = {
-      async read() {
-        const payload = await connection.read();
-        await handshakeTurns.next();
-        return payload;
-      },
-      write: (payload) => connection.write(payload),
-    };
-    const { peer, records } = await timed(
-      () => acceptChannel(transport, handshake()),
-      (outcome, seconds) => meter.handshake(outcome, seconds),
-    );
-    connection.establish(records);
-    return peer;
-  } finally {
-    onEnd();
-  }
-}
 
 /** What a session needs of the way to its client. */
 export type SessionConnection = Pick<
@@ -249,6 +179,7 @@ export class ClientSession implements Session {
       relay.post(request, this, () => this.#settled(bytes));
       this.#postsInFlight += 1;
       this.#postBytesInFlight += bytes;
+      this.#services.inProgress.begin();
     } catch (error) {
       this.#services.meter.entry(refusalOf(error).code);
       this.#fail(error, request);
@@ -258,12 +189,14 @@ export class ClientSession implements Session {
   #settled(bytes: number): void {
     this.#postsInFlight -= 1;
     this.#postBytesInFlight -= bytes;
+    this.#services.inProgress.end();
     this.#wake?.();
     this.#wake = undefined;
   }
 
   async #answer(request: Exclude<Request | LoginRequest, { type: "post" }>): Promise<void> {
-    const { meter } = this.#services;
+    const { meter, inProgress } = this.#services;
+    inProgress.begin();
     try {
       const answer = await timed(
         () => this.#handle(request),
@@ -274,6 +207,8 @@ export class ClientSession implements Session {
       this.sendEncoded(encoded);
     } catch (error) {
       this.#fail(error, request);
+    } finally {
+      inProgress.end();
     }
   }
 

@@ -18,26 +18,57 @@ export class TimeSlice {
   }
 }
 
-/** With more than so many in line it is a flood: */
+/** How many requests of those who are logged in are being worked on. */
+export class WorkInProgress {
+  #count = 0;
+
+  get any(): boolean {
+    return this.#count > 0;
+  }
+
+  begin(): void {
+    this.#count += 1;
+  }
+
+  end(): void {
+    this.#count -= 1;
+  }
+}
+
+/** With more than so many in line it is a crowd: */
 const crowd = 16;
-/** then so many ms of everybody else's work lie between two steps. */
+/** then so many ms of everybody else's work lie between two steps, as long as there is any. */
 const crowdRestMs = 1;
 
-/** Lets work of one kind through one step a turn, so that however much of it there is, the others keep most of the time. */
-export class OneATurn {
-  readonly #waiting: (() => void)[] = [];
+/**
+ * Lets the steps of handshakes through one a turn, so that however many there are, those who are logged in keep most of
+ * the time. What has been begun goes first: with more than can be served in time, some are served instead of none.
+ */
+export class HandshakeTurns {
+  readonly #beginning: (() => void)[] = [];
+  readonly #begun: (() => void)[] = [];
+  readonly #others: WorkInProgress;
 
-  /** Resolves when it is the caller's turn. */
-  next(): Promise<void> {
+  constructor(others: WorkInProgress) {
+    this.#others = others;
+  }
+
+  /** Resolves when it is the caller's turn. @param isFirst whether nothing was done for this handshake yet */
+  next(isFirst: boolean): Promise<void> {
     return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-      if (this.#waiting.length === 1) setImmediate(() => this.#admit());
+      (isFirst ? this.#beginning : this.#begun).push(resolve);
+      if (this.#inLine === 1) setImmediate(() => this.#admit());
     });
   }
 
+  get #inLine(): number {
+    return this.#beginning.length + this.#begun.length;
+  }
+
   #admit(): void {
-    this.#waiting.shift()?.();
-    if (this.#waiting.length > crowd) setTimeout(() => this.#admit(), crowdRestMs);
-    else if (this.#waiting.length > 0) setImmediate(() => this.#admit());
+    const admit = this.#begun.shift() ?? this.#beginning.shift();
+    admit?.();
+    if (this.#inLine > crowd && this.#others.any) setTimeout(() => this.#admit(), crowdRestMs);
+    else if (this.#inLine > 0) setImmediate(() => this.#admit());
   }
 }

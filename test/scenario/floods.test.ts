@@ -72,7 +72,7 @@ describe("floods of strangers", () => {
   let server: PopulatedServer;
   let pair: SteadyPair;
   beforeAll(async () => {
-    server = await PopulatedServer.start(4, ["--handshake-timeout", "3"]);
+    server = await PopulatedServer.start(4, ["--handshake-timeout=3", "--max-half-open=512"]);
     pair = await SteadyPair.of(server, [0, 1]);
   });
   afterAll(() => server.dispose());

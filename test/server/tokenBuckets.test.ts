@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { TokenBuckets } from "../../src/server/tokenBuckets.ts";
-import { nextTurn, OneATurn, TimeSlice } from "../../src/server/turns.ts";
+import { HandshakeTurns, nextTurn, TimeSlice, WorkInProgress } from "../../src/server/turns.ts";
 
 describe("TokenBuckets", () => {
   let nowMs = 1_000;
@@ -67,23 +67,37 @@ test("TimeSlice lets others in as soon as its time is over, and not before", asy
   expect([early, turned]).toEqual([false, true]);
 });
 
-test("OneATurn admits one a turn, in their order", async () => {
-  const turns = new OneATurn();
-  const admitted: number[] = [];
-  for (const one of [1, 2, 3]) void turns.next().then(() => admitted.push(one));
-  const seen: number[] = [];
-  while (admitted.length < 3) {
-    seen.push(admitted.length);
-    await nextTurn();
-  }
-  expect(admitted).toEqual([1, 2, 3]);
-  expect(seen).toEqual([0, 1, 2]);
-});
+describe("HandshakeTurns", () => {
+  test("admits one step a turn, those of handshakes that have begun first", async () => {
+    const turns = new HandshakeTurns(new WorkInProgress());
+    const admitted: string[] = [];
+    const step = (name: string, isFirst: boolean) => void turns.next(isFirst).then(() => admitted.push(name));
+    for (const name of ["new 1", "new 2"]) step(name, true);
+    for (const name of ["begun 1", "begun 2"]) step(name, false);
+    const seen: number[] = [];
+    while (admitted.length < 4) {
+      seen.push(admitted.length);
+      await nextTurn();
+    }
+    expect(admitted).toEqual(["begun 1", "begun 2", "new 1", "new 2"]);
+    expect(seen).toEqual([0, 1, 2, 3]);
+  });
 
-test("OneATurn leaves time for others while many wait", async () => {
-  const turns = new OneATurn();
-  const startedMs = performance.now();
-  await Promise.all(Array.from({ length: 66 }, () => turns.next()));
-  // 50 of them with more than 16 behind: a millisecond each at least, less what a timer may be early.
-  expect(performance.now() - startedMs).toBeGreaterThan(40);
+  /** @returns ms that 500 steps in line took */
+  async function crowd(others: WorkInProgress): Promise<number> {
+    const turns = new HandshakeTurns(others);
+    const startedMs = performance.now();
+    await Promise.all(Array.from({ length: 500 }, () => turns.next(true)));
+    return performance.now() - startedMs;
+  }
+
+  test("leaves a crowd's time to others only while they have work", async () => {
+    const others = new WorkInProgress();
+    others.begin();
+    // 484 of them with more than 16 behind: a millisecond each at least, less what a timer may be early.
+    const beside = await crowd(others);
+    expect(beside).toBeGreaterThan(400);
+    others.end();
+    expect(await crowd(others)).toBeLessThan(beside / 2);
+  });
 });
