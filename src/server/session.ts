@@ -1,7 +1,6 @@
-import { encodeJson } from "../base/schema.ts";
 import { ChannelError } from "../channel/channelError.ts";
 import type { LoginRequest } from "../wire/loginMessages.ts";
-import { type Request, type ServerMessage, serverMessageSchema } from "../wire/sessionMessages.ts";
+import type { Request, ServerMessage } from "../wire/sessionMessages.ts";
 import type { AccountWatch } from "./accountWatch.ts";
 import { fetchBlob, putBlob } from "./blobs.ts";
 import type { Connection } from "./connection.ts";
@@ -15,7 +14,7 @@ import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf, tryLater } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
 import { releasePair } from "./releasePair.ts";
-import { answerFailure, requireWellFormed } from "./requestFailure.ts";
+import { answerFailure, encodeWellFormed } from "./requestFailure.ts";
 import type { RequestReader } from "./requests.ts";
 import { bytesPerWorkToken } from "./serverLimits.ts";
 import type { Services } from "./services.ts";
@@ -202,7 +201,7 @@ export class ClientSession implements Session {
         () => this.#handle(request),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      const encoded = encodeJson(serverMessageSchema, requireWellFormed(answer));
+      const encoded = encodeWellFormed(answer);
       this.#charge(encoded.length / bytesPerWorkToken);
       this.sendEncoded(encoded);
     } catch (error) {
