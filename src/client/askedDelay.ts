@@ -1,3 +1,4 @@
+import { isLoginType } from "../wire/loginMessages.ts";
 import { ClientError } from "./clientError.ts";
 
 /** Longest that a server can tell a client to stay away. */
@@ -12,12 +13,9 @@ export function askedDelayMs({ refusal, detail }: ClientError): number | undefin
   return /^[0-9]{1,9}$/.test(detail) ? Math.min(Number(detail), longestAskedDelayMs) : 0;
 }
 
-/** These wait in their own ways. */
-const waitElsewhere: readonly string[] = ["post", "login", "register"];
-
-/** Asks, and asks again when the server wants to be asked a little later. @throws what `ask` rejects with in the end */
+/** Asks, and asks again when the server wants to be asked a little later; posts and logins wait in their own ways. @throws what `ask` rejects with in the end */
 export async function askPatiently<T>(request: string, ask: () => Promise<T>): Promise<T> {
-  if (waitElsewhere.includes(request)) return ask();
+  if (request === "post" || isLoginType(request)) return ask();
   for (let tries = 1; ; tries++) {
     try {
       return await ask();

@@ -39,6 +39,8 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #user: SessionUser;
   #connection: Connection | undefined;
+  /** Why the last connection ended. */
+  #lost: ClientError | undefined;
   #isAuthenticated = false;
   #operator: OfferedOperator | undefined;
   #isClosed = false;
@@ -130,7 +132,8 @@ export class Session {
   /** Registers or logs in, fills up the key packages, and lets the user catch up. */
   async enter(request: EntryRequest): Promise<void> {
     const connection = this.#connection;
-    if (connection === undefined) throw new ClientError("NOT_CONNECTED", "connect first");
+    // One may have ended since it was made.
+    if (connection === undefined) throw this.#lost ?? new ClientError("NOT_CONNECTED", "connect first");
     const answer = await this.#authenticate(connection, request);
     const { username, email } = answer;
     const registered = request.type === "register";
@@ -284,6 +287,7 @@ export class Session {
       return;
     }
     this.#connection = undefined;
+    this.#lost = reason;
     this.#isAuthenticated = false;
     if (this.#isClosed) this.#tellClosed("QUIT", reason.message);
     // An attempt to bring it back sees for itself that it failed; something may have been posted already.
