@@ -3,9 +3,17 @@ import { visible } from "../base/visible.ts";
 import type { WarningCode } from "./clientEvents.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import type { Effect } from "./intake.ts";
-import type { OutgoingItem } from "./outbox.ts";
+import type { OutgoingItem, Sent } from "./outbox.ts";
 import type { Standing } from "./standing.ts";
+import { type UntoldMessage, untoldMessages } from "./untold.ts";
 import type { LoggedEntry } from "./verifiedLog.ts";
+
+/** An own entry that stands. */
+interface Landed extends Sent {
+  /** Of a message. */
+  readonly text: string | undefined;
+  readonly settle: OutgoingItem["settle"];
+}
 
 /** What there is to tell of one conversation: nothing is told before it is durable, nothing counts as sent before the server's
  *  signed root covers it. */
@@ -15,7 +23,7 @@ export class Announcements {
   readonly #standing: Standing;
   readonly #onKeyPackageUsed: () => void;
   #waiting: (() => void)[] = [];
-  #landed: { readonly item: OutgoingItem; readonly logged: LoggedEntry }[] = [];
+  #landed: Landed[] = [];
   #unreadable = 0;
 
   constructor(options: {
@@ -28,6 +36,8 @@ export class Announcements {
     this.#conversation = options.conversation;
     this.#standing = options.standing;
     this.#onKeyPackageUsed = options.onKeyPackageUsed;
+    const { context, standing, conversation } = options;
+    for (const message of untoldMessages(context, standing, conversation)) this.#recall(message);
   }
 
   /** Whether an own entry stands in the log and no checkpoint covers it yet. */
@@ -42,7 +52,7 @@ export class Announcements {
         this.#waiting.push(() => this.#context.onEvent(effect.event));
         return;
       case "landed":
-        this.#landed.push(effect);
+        this.#landed.push(landedOf(effect));
         return;
       case "said":
         this.#standing.said(effect);
@@ -80,22 +90,43 @@ export class Announcements {
     this.#waiting = [];
     for (const tell of waiting) tell();
     const landed = this.#landed;
-    this.#landed = landed.filter(({ logged }) => logged.index >= settled);
-    for (const { item, logged } of landed) if (logged.index < settled) this.#report(item, logged);
+    this.#landed = landed.filter(({ index }) => index >= settled);
+    for (const one of landed) if (one.index < settled) this.#report(one);
+    this.#standing.told.advance(this.#landed[0]?.index ?? this.#standing.record.size);
   }
 
-  #report(item: OutgoingItem, { entry: { seqno }, index, at }: LoggedEntry): void {
-    if (item.kind === "message") {
-      const text = new TextDecoder().decode(item.content);
-      const to = this.#standing.name;
-      const conversation = this.#conversation;
+  /** Own words are in the vault. */
+  kept({ content }: OutgoingItem): void {
+    const conversation = this.#conversation;
+    const text = new TextDecoder().decode(content);
+    this.#context.onEvent({ event: "kept", conversation, to: this.#standing.name, text });
+  }
+
+  /** Takes down what a client that was killed may have had no time to tell. */
+  #recall({ isOwn, text, from, email, ...place }: UntoldMessage): void {
+    const [conversation, to] = [this.#conversation, this.#standing.name];
+    if (isOwn) this.#landed.push({ ...place, text, settle: undefined });
+    else
+      this.#waiting.push(() =>
+        this.#context.onEvent({ event: "message", conversation, to, from, email, ...place, text }),
+      );
+  }
+
+  #report({ seqno, index, at, text, settle }: Landed): void {
+    const [conversation, to] = [this.#conversation, this.#standing.name];
+    if (text !== undefined)
       this.#context.onEvent({ event: "sent", conversation, to, seqno, index, at, text });
-    }
-    item.settle?.resolve({ seqno, index, at });
+    settle?.resolve({ seqno, index, at });
   }
 
   #warn(code: WarningCode, message: string): void {
     const conversation = this.#conversation;
     this.#waiting.push(() => this.#context.onEvent({ event: "warning", code, message, conversation }));
   }
+}
+
+function landedOf({ item, logged }: { item: OutgoingItem; logged: LoggedEntry }): Landed {
+  const { index, at, entry } = logged;
+  const text = item.kind === "message" ? new TextDecoder().decode(item.content) : undefined;
+  return { seqno: entry.seqno, index, at, text, settle: item.settle };
 }

@@ -21,9 +21,9 @@ import { Impediments } from "./impediments.ts";
 import { Inbox } from "./inbox.ts";
 import { Intake } from "./intake.ts";
 import type { Invitation } from "./inviteDirect.ts";
-import { Outbox, type OutgoingItem, outcomeOf, type Sent } from "./outbox.ts";
+import { isCommit, Outbox, type OutgoingItem, outcomeOf, type Sent } from "./outbox.ts";
 import { encodePlaintext } from "./plaintext.ts";
-import { isCommit, noComplaints, Poster } from "./poster.ts";
+import { noComplaints, Poster } from "./poster.ts";
 import { Standing } from "./standing.ts";
 import { Upkeep } from "./upkeep.ts";
 import type { VaultBatch } from "./vault.ts";
@@ -66,6 +66,7 @@ export class Conversation {
   #running: Promise<void> | undefined;
   #wanted = false;
   #isNew: boolean;
+  #isKeeping = false;
   readonly #idle = new IdleWaiters();
 
   constructor(context: ConversationContext, owner: ConversationOwner, id: Hex) {
@@ -75,7 +76,7 @@ export class Conversation {
     this.standing = new Standing(context, id);
     this.#isNew = this.standing.record.size === 0;
     this.#keys = new ConversationKeys(context, id);
-    this.outbox = new Outbox(context.vault, id);
+    this.outbox = new Outbox(context, id);
     const { standing, outbox } = this;
     this.impediments = new Impediments({ context, conversation: id, standing, outbox });
     const parts = { log: standing.log, keys: this.#keys, outbox };
@@ -85,6 +86,7 @@ export class Conversation {
       context,
       conversation: id,
       parts,
+      onKept: (item) => this.#announcements.kept(item),
       onAccepted: (line, { conversation, index, at, checkpoint }) => {
         if (conversation === id) this.deliver(index, [{ at, line }], checkpoint);
       },
@@ -239,18 +241,39 @@ export class Conversation {
   }
 
   close(): void {
+    this.#keep();
     this.disconnected(this.impediments.close());
     this.#keys.wipe();
     this.standing.close();
   }
 
-  /** An entry of the outbox, durable when the step that follows has run. */
+  /** An entry of the outbox, durable with the next tick. */
   #enqueue(kind: "message" | "acknowledge" | "leave", content: Uint8Array): Promise<Sent> {
     const { trouble, passes } = this.impediments;
     if (trouble !== undefined && !passes) return Promise.reject(trouble);
     const item = this.outbox.add(kind, content, "last");
     this.wake();
+    this.#keepSoon();
     return trouble === undefined ? outcomeOf(item) : Promise.reject(trouble);
+  }
+
+  /** A step that waits for the server must not keep what is added meanwhile from the vault. What is added in one tick goes together. */
+  #keepSoon(): void {
+    if (this.#isKeeping) return;
+    this.#isKeeping = true;
+    setImmediate(() => {
+      this.#isKeeping = false;
+      this.#keep();
+    });
+  }
+
+  #keep(): void {
+    if (this.impediments.isBroken) return;
+    try {
+      this.#poster.keep();
+    } catch (error) {
+      this.#break(error);
+    }
   }
 
   /** An own create that never stood leaves nothing to ask for. */

@@ -43,7 +43,7 @@ export type Followed =
 /** What a message entry turned out to be for this client. */
 export type Received =
   | { readonly kind: "opened"; readonly opening: Uint8Array; readonly plaintext: Uint8Array }
-  | { readonly kind: "outside" | "disputed"; readonly plaintext?: undefined };
+  | { readonly kind: "outside" | "disputed" };
 
 const outsideRecord: MemberRecord = { device: null, epoch: 0, path_at: 0, path_messages: 0, path_due: false };
 

@@ -16,7 +16,7 @@ import type { AnswerTo, Connection } from "./connection.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import { conversationClosed } from "./conversationErrors.ts";
 import type { ConversationKeys } from "./conversationKeys.ts";
-import type { Outbox, OutgoingItem } from "./outbox.ts";
+import { isCommit, type Outbox, type OutgoingItem } from "./outbox.ts";
 import { judgeRefusal } from "./refusalPolicy.ts";
 import type { VerifiedLog } from "./verifiedLog.ts";
 
@@ -42,6 +42,7 @@ export class Poster {
   readonly #context: ConversationContext;
   readonly #conversation: Hex;
   readonly #parts: { log: VerifiedLog; keys: ConversationKeys; outbox: Outbox };
+  readonly #onKept: (item: OutgoingItem) => void;
   readonly #onAccepted: (line: string, answer: AnswerTo<"post">) => void;
   readonly #onRefused: () => void;
   #awaiting = 0;
@@ -52,6 +53,8 @@ export class Poster {
     context: ConversationContext;
     conversation: Hex;
     parts: { log: VerifiedLog; keys: ConversationKeys; outbox: Outbox };
+    /** Words are in the vault for the first time. */
+    onKept: (item: OutgoingItem) => void;
     onAccepted: (line: string, answer: AnswerTo<"post">) => void;
     /** Called when every answer is there and one of them was a refusal. */
     onRefused: () => void;
@@ -59,6 +62,7 @@ export class Poster {
     this.#context = options.context;
     this.#conversation = options.conversation;
     this.#parts = options.parts;
+    this.#onKept = options.onKept;
     this.#onAccepted = options.onAccepted;
     this.#onRefused = options.onRefused;
   }
@@ -73,7 +77,6 @@ export class Poster {
     },
   ): void {
     const { outbox } = this.#parts;
-    const batch = this.#context.vault.batch();
     const posts: OutgoingItem[] = [];
     while (connection !== undefined && this.#refusal === undefined) {
       const inFlight = outbox.inFlight;
@@ -91,9 +94,22 @@ export class Poster {
       item.inFlight = true;
       posts.push(item);
     }
-    for (const item of outbox.items) if (!item.isStored) outbox.store(item, batch);
-    this.#context.vault.commit(batch);
+    this.keep();
     if (connection !== undefined) for (const item of posts) this.#post(connection, item);
+  }
+
+  /** Makes what was added or signed durable, and tells of words that the vault has from now on. */
+  keep(): void {
+    const { outbox } = this.#parts;
+    const { vault } = this.#context;
+    const batch = vault.batch();
+    const items = outbox.items.filter(({ isStored }) => !isStored);
+    for (const item of items) outbox.store(item, batch);
+    vault.commit(batch);
+    for (const item of items) {
+      if (item.kind === "message" && !item.isKept) this.#onKept(item);
+      item.isKept = true;
+    }
   }
 
   /** An own entry has come to stand. */
@@ -234,10 +250,6 @@ export const noComplaints: Complaints = { disputed: [], unprocessable: [] };
 
 export function hasComplaints({ disputed, unprocessable }: Complaints): boolean {
   return disputed.length > 0 || unprocessable.length > 0;
-}
-
-export function isCommit({ kind }: { kind: string }): boolean {
-  return kind === "create" || kind === "membership";
 }
 
 function isLeave({ kind }: { kind: string }): boolean {

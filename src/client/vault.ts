@@ -20,6 +20,7 @@ export const collections = [
   "outgoing",
   "opening",
   "replaced",
+  "told",
 ] as const;
 export type Collection = (typeof collections)[number];
 
