@@ -25,6 +25,8 @@ export class Announcements {
   #waiting: (() => void)[] = [];
   #landed: Landed[] = [];
   #unreadable = 0;
+  /** Entries of which a client that was killed may have had no time to tell. */
+  #untold: { readonly from: number; readonly to: number } | undefined;
 
   constructor(options: {
     context: ConversationContext;
@@ -36,8 +38,9 @@ export class Announcements {
     this.#conversation = options.conversation;
     this.#standing = options.standing;
     this.#onKeyPackageUsed = options.onKeyPackageUsed;
-    const { context, standing, conversation } = options;
-    for (const message of untoldMessages(context, standing, conversation)) this.#recall(message);
+    const { told, record } = options.standing;
+    if (told.size !== undefined && told.size < record.size)
+      this.#untold = { from: told.size, to: record.size };
   }
 
   /** Whether an own entry stands in the log and no checkpoint covers it yet. */
@@ -80,6 +83,8 @@ export class Announcements {
 
   /** Tells what was noted. @param settled entries before this index are covered by a checkpoint that agrees */
   tell(settled: number): void {
+    // A transcript that was damaged has to come from the server first.
+    if (this.#untold !== undefined && this.#standing.log.size >= this.#untold.to) this.#recall(this.#untold);
     if (this.#unreadable > 0)
       this.#warn(
         "UNREADABLE",
@@ -92,7 +97,8 @@ export class Announcements {
     const landed = this.#landed;
     this.#landed = landed.filter(({ index }) => index >= settled);
     for (const one of landed) if (one.index < settled) this.#report(one);
-    this.#standing.told.advance(this.#landed[0]?.index ?? this.#standing.record.size);
+    if (this.#untold === undefined)
+      this.#standing.told.advance(this.#landed[0]?.index ?? this.#standing.record.size);
   }
 
   /** Own words are in the vault. */
@@ -102,14 +108,21 @@ export class Announcements {
     this.#context.onEvent({ event: "kept", conversation, to: this.#standing.name, text });
   }
 
-  /** Takes down what a client that was killed may have had no time to tell. */
-  #recall({ isOwn, text, from, email, ...place }: UntoldMessage): void {
+  #recall(range: { from: number; to: number }): void {
+    this.#untold = undefined;
+    const messages = untoldMessages(this.#context, this.#standing, {
+      conversation: this.#conversation,
+      ...range,
+    });
+    const landed = messages.flatMap(({ isOwn, ...one }) => (isOwn ? [{ ...one, settle: undefined }] : []));
+    const arrived = messages.filter(({ isOwn }) => !isOwn);
+    this.#landed = [...landed, ...this.#landed];
+    this.#waiting = [...arrived.map((one) => () => this.#tellMessage(one)), ...this.#waiting];
+  }
+
+  #tellMessage({ from, email, seqno, index, at, text }: UntoldMessage): void {
     const [conversation, to] = [this.#conversation, this.#standing.name];
-    if (isOwn) this.#landed.push({ ...place, text, settle: undefined });
-    else
-      this.#waiting.push(() =>
-        this.#context.onEvent({ event: "message", conversation, to, from, email, ...place, text }),
-      );
+    this.#context.onEvent({ event: "message", conversation, to, from, email, seqno, index, at, text });
   }
 
   #report({ seqno, index, at, text, settle }: Landed): void {

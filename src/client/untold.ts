@@ -16,19 +16,16 @@ export interface UntoldMessage {
   readonly text: string;
 }
 
-/** @returns messages that were taken in before the client was killed, and that it may not have had the time to tell of */
+/** @returns the messages from entry `from` to before entry `to`, which the log has, as far as their words are kept */
 export function untoldMessages(
   { vault, self }: Pick<ConversationContext, "vault" | "self">,
-  standing: Standing,
-  conversation: Hex,
+  { folder, log }: Standing,
+  { conversation, from, to }: { conversation: Hex; from: number; to: number },
 ): UntoldMessage[] {
-  const { log, record, told } = standing;
-  const from = told.size ?? record.size;
-  if (from >= record.size) return [];
   const messages: UntoldMessage[] = [];
-  for (const { line } of standing.folder.lines()) {
+  for (const { line } of folder.lines()) {
     const { entry, index, at } = parseTranscriptLine(line);
-    if (index < from || entry.kind !== "message") continue;
+    if (index < from || index >= to || entry.kind !== "message") continue;
     const stored = vault.read("opening", numberedKey(conversation, index));
     const text = stored === undefined ? undefined : decodeUtf8(decodeOpening(stored).plaintext);
     if (text === undefined) continue;

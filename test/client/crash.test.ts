@@ -328,3 +328,21 @@ test("words that were signed in a vault whose epoch is over are sent after the r
   expect(other.texts).toEqual(["first", ...texts, "four"]);
   expect(restored.of("error")).toEqual([]);
 });
+
+test("messages that a killed client may not have told are told once the transcript that it tore is repaired", async () => {
+  const { alice, bob, conversation } = await conversationOf("torn");
+  await using party = alice;
+  await using before = bob;
+  await before.quit();
+  await party.client.send(conversation, "second");
+  const login = before.login().catch((error: ClientError) => error.code);
+  await before.until(() => before.texts.includes("second"));
+  const file = join(before.folderOf(conversation), "transcript.jsonl").slice(before.folder.length);
+  await using after = before.kill();
+  await login;
+  truncateSync(`${after.folder}${file}`, 10);
+  await after.login();
+  await after.until(() => after.texts.includes("second"));
+  expect(after.of("warning").map(({ code }) => code)).toEqual(["TRANSCRIPT_REPAIRED"]);
+  expect(after.texts).toEqual(["second"]);
+});
