@@ -4,6 +4,7 @@ import { concatBytes, encodeUtf8 } from "../base/bytes.ts";
 import { crypto, type PrivateKey } from "../crypto/crypto.ts";
 import { labels } from "../crypto/labels.ts";
 import { ClientError } from "./clientError.ts";
+import { asVaultError, damagedVault, wayOut } from "./vaultErrors.ts";
 
 /** What the vault keeps. A collection's values have one form each, given in vaultRecords.ts. */
 export const collections = [
@@ -41,6 +42,7 @@ const keyBytes = 32;
  * removed or replaced; the write-ahead log, which still holds old pages, is truncated by `scrub`.
  */
 export class Vault {
+  readonly #file: string;
   readonly #database: Database;
   readonly #key: Uint8Array;
   readonly #random: (length: number) => Uint8Array;
@@ -49,7 +51,13 @@ export class Vault {
   readonly #upsert: Statement<unknown, [string, string, Uint8Array]>;
   readonly #delete: Statement<unknown, [string, string]>;
 
-  private constructor(database: Database, key: Uint8Array, random: (length: number) => Uint8Array) {
+  private constructor(
+    file: string,
+    database: Database,
+    key: Uint8Array,
+    random: (length: number) => Uint8Array,
+  ) {
+    this.#file = file;
     this.#database = database;
     this.#key = key;
     this.#random = random;
@@ -73,7 +81,7 @@ export class Vault {
     const database = openExclusively(file);
     const wrapKey = key.deriveSecret(labels.vaultWrap);
     try {
-      return new Vault(database, unwrapOrCreate({ database, file, wrapKey, random }), random);
+      return new Vault(file, database, unwrapOrCreate({ database, file, wrapKey, random }), random);
     } catch (error) {
       database.close();
       throw asVaultError(error, file);
@@ -84,14 +92,14 @@ export class Vault {
 
   /** @returns the value, or `undefined` when there is none. @throws {ClientError} `VAULT_UNUSABLE` when it was altered */
   read(collection: Collection, key: string): Uint8Array | undefined {
-    const row = readable(() => this.#select.get(collection, key));
+    const row = this.#access(() => this.#select.get(collection, key));
     return row === null ? undefined : this.#unseal(collection, key, row.value);
   }
 
   /** @returns the rows whose key begins with `prefix`, in the order of their keys. @throws {ClientError} as `read` */
   list(collection: Collection, prefix = ""): { key: string; value: Uint8Array }[] {
     // U+FFFF is after every character of a key; keys are ASCII.
-    const rows = readable(() => this.#range.all(collection, prefix, `${prefix}\uffff`));
+    const rows = this.#access(() => this.#range.all(collection, prefix, `${prefix}\uffff`));
     return rows.map((row) => ({ key: row.key, value: this.#unseal(collection, row.key, row.value) }));
   }
 
@@ -140,7 +148,7 @@ export class Vault {
    * @throws {ClientError} `VAULT_UNUSABLE`
    */
   scrub(): void {
-    readable(() => this.#database.run("PRAGMA wal_checkpoint(TRUNCATE)"));
+    this.#access(() => this.#database.run("PRAGMA wal_checkpoint(TRUNCATE)"));
   }
 
   /** @throws {ClientError} `VAULT_UNUSABLE` when it could not be scrubbed; it is closed then, too */
@@ -161,8 +169,20 @@ export class Vault {
   #unseal(collection: Collection, key: string, sealed: Uint8Array): Uint8Array {
     const value = unseal(this.#key, sealed, rowContext(collection, key));
     if (value === undefined)
-      throw new ClientError("VAULT_UNUSABLE", `the vault was altered: ${collection} ${key} can't be opened`);
+      throw new ClientError(
+        "VAULT_UNUSABLE",
+        `the vault was altered: ${collection} ${key} in ${this.#file} can't be opened; ${wayOut}`,
+      );
     return value;
+  }
+
+  /** A file that was damaged or altered while it was closed may show it at any access. */
+  #access<T>(access: () => T): T {
+    try {
+      return access();
+    } catch (cause) {
+      throw damagedVault(this.#file, cause);
+    }
   }
 }
 
@@ -266,29 +286,6 @@ function unwrapOrCreate(options: {
 function pragma(database: Database, name: string): number {
   using select = database.prepare<Record<string, number>, []>(`PRAGMA ${name}`);
   return select.get()?.[name] ?? 0;
-}
-
-function asVaultError(error: unknown, file: string): ClientError {
-  if (error instanceof ClientError) return error;
-  const busy = error instanceof Error && "code" in error && error.code === "SQLITE_BUSY";
-  return busy
-    ? new ClientError(
-        "VAULT_IN_USE",
-        `the vault is in use by another process: ${file}, close it or choose another with --vault`,
-        {
-          cause: error,
-        },
-      )
-    : new ClientError("VAULT_UNUSABLE", `the vault can't be opened: ${file}`, { cause: error });
-}
-
-/** A file that was damaged or altered while it was closed may show it at any read. */
-function readable<T>(access: () => T): T {
-  try {
-    return access();
-  } catch (cause) {
-    throw new ClientError("VAULT_UNUSABLE", "the vault is damaged and can't be read", { cause });
-  }
 }
 
 function rowContext(collection: Collection, key: string): Uint8Array {
