@@ -287,7 +287,8 @@ export class Conversation {
   }
 
   get #isDone(): boolean {
-    return this.outbox.isEmpty && !this.#announcements.isWaiting;
+    const { log, record } = this.standing;
+    return this.outbox.isEmpty && !this.#announcements.isWaiting && log.size >= record.size;
   }
 
   async #run(): Promise<void> {
@@ -312,10 +313,12 @@ export class Conversation {
         if (this.#wanted || impediments.isBroken) continue;
       }
       const complaints = hasLeft(this.state, this.#context.self) ? noComplaints : this.standing.complaints;
-      // The step may have outlived its connection.
-      const live = connection === this.#context.connectionIfOpen() ? connection : undefined;
+      // The step may have outlived its connection; and with something new to do first, the log may not be caught up: nothing is
+      // signed on top of it then.
+      const isReady = !this.#wanted && connection === this.#context.connectionIfOpen();
+      const live = isReady ? connection : undefined;
       this.#poster.pump(impediments.mayPost ? live : undefined, { complaints, mayPost });
-      const hindrance = live === undefined || this.#wanted ? undefined : this.#upkeep.hindrance;
+      const hindrance = live === undefined ? undefined : this.#upkeep.hindrance;
       if (this.#isAlone) this.disconnected(notConnected());
       else if (hindrance !== undefined && impediments.mayPost) this.#pause(hindrance);
     }

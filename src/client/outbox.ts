@@ -158,6 +158,12 @@ export class Outbox {
     this.#items = [...free, commit, ...held, ...this.#items.slice(before.length + 1)];
   }
 
+  /** What was signed under a seqno that the log has given to another entry, and has itself not landed, is signed anew. */
+  renumber(nextSeqno: number, batch: VaultBatch): void {
+    if (this.#items.some(({ seqno }) => seqno !== undefined && seqno < nextSeqno))
+      this.#displace(this.#items, batch);
+  }
+
   #displace(items: readonly OutgoingItem[], batch: VaultBatch): void {
     for (const item of items)
       if (item.seqno !== undefined) {

@@ -143,6 +143,7 @@ export class Poster {
         item.refused = true;
         return { kind: "again", error };
       case "post again":
+        this.#renumber();
         return { kind: "again", error };
       case "upload again":
       case "exists":
@@ -165,6 +166,14 @@ export class Poster {
       if (isCommit(item)) keys.dropPending(batch);
       item.settle?.reject(error);
     }
+    this.#context.vault.commit(batch);
+  }
+
+  /** The log has been fetched: an own entry in it that came from here was taken out. */
+  #renumber(): void {
+    const { outbox, log } = this.#parts;
+    const batch = this.#context.vault.batch();
+    outbox.renumber(log.nextSeqno(this.#context.self.certificate.fingerprint), batch);
     this.#context.vault.commit(batch);
   }
 

@@ -96,3 +96,12 @@ test("land() knows words by their commitment, whatever seqno they were to have, 
   expect(land(foreign)).toBeUndefined();
   expect(box.outbox.items).toEqual([one]);
 });
+
+test("renumber() frees words whose seqno the log has given to another entry, and leaves others alone", () => {
+  using box = openOutbox("renumber");
+  const one = signed(box.outbox, "one", 5);
+  box.commit((batch) => box.outbox.renumber(5, batch));
+  expect(one.seqno).toBe(5);
+  box.commit((batch) => box.outbox.renumber(6, batch));
+  expect(one.seqno).toBeUndefined();
+});
