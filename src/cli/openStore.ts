@@ -1,10 +1,11 @@
+import { existsSync } from "node:fs";
 import { openPostgresStore } from "../store/postgresStore.ts";
 import { openSqliteStore } from "../store/sqliteStore.ts";
 import type { Store } from "../store/store.ts";
 import { StoreError } from "../store/storeError.ts";
-import { CliError, type ExitCode, exitCodes } from "./cliError.ts";
+import { CliError, type ExitCode, exitCodes, usageError } from "./cliError.ts";
 import type { Arguments } from "./commandLine.ts";
-import { databaseOptions } from "./databaseOptions.ts";
+import { type DatabaseOptions, databaseOptions } from "./databaseOptions.ts";
 import { readDotEnv } from "./dotEnv.ts";
 import { readText } from "./files.ts";
 
@@ -12,15 +13,31 @@ import { readText } from "./files.ts";
  * Opens the store that `--db`, the environment or `.env` name.
  *
  * @param notice gets what the operator should know about it
+ * @param which `existing`: a file that is not there is a mistake, and not made
  * @throws {CliError} exit code 4 when the database can't be reached, 2 when it can't be used
  */
 export async function openStore(args: Arguments, notice: (message: string) => void): Promise<Store> {
+  return await open(optionsOf(args), notice);
+}
+
+/** As `openStore`, for whoever only reads: a file that is not there is not made. @throws {CliError} */
+export async function openExistingStore(args: Arguments, notice: (message: string) => void): Promise<Store> {
+  const options = optionsOf(args);
+  if (options.kind === "sqlite" && !existsSync(options.file))
+    throw usageError(`there is no database ${options.file}; name it with --db`);
+  return await open(options, notice);
+}
+
+function optionsOf(args: Arguments): DatabaseOptions {
   const dotEnv = readDotEnv(".env");
-  const options = databaseOptions(
+  return databaseOptions(
     args.text("db"),
     (name) => process.env[name],
     (name) => dotEnv.get(name),
   );
+}
+
+async function open(options: DatabaseOptions, notice: (message: string) => void): Promise<Store> {
   try {
     if (options.kind === "sqlite") return await openSqliteStore({ file: options.file });
     const { address } = options;

@@ -3,10 +3,11 @@ import { systemRandom } from "../crypto/systemRandom.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { ServerError } from "../server/serverError.ts";
 import { exitCodes, usageError } from "./cliError.ts";
-import { type Arguments, integerFlag } from "./commandLine.ts";
+import { type Arguments, demandFlagsOf, integerFlag } from "./commandLine.ts";
 import { readCertificates } from "./credentialFiles.ts";
 import { readFile } from "./files.ts";
 import { openStore } from "./openStore.ts";
+import { OperatorConsole, operatorWish } from "./operatorConsole.ts";
 import { serverLogOf } from "./serveLog.ts";
 import { startOperations } from "./serveOperations.ts";
 import { takeRenewals } from "./serveRenewals.ts";
@@ -14,9 +15,23 @@ import { ServerCredential } from "./serverCredential.ts";
 
 const dayMs = 86_400_000;
 
-/** `securechat serve`: runs until SIGTERM or SIGINT; SIGHUP has it read certificate, key and CRL again. */
+/** What is of `securechat serve users` or `serve export` and of no meaning to a server that runs. */
+const otherFlags: readonly string[] = ["email", "allow-new-key", "out"];
+
+/**
+ * `securechat serve`: runs until SIGTERM or SIGINT, or until its operator ends it; SIGHUP has it read certificate, key and
+ * CRL again. `serve users` looks after accounts, `serve export` writes evidence out of the store instead.
+ */
 export async function serve(args: Arguments): Promise<number> {
-  if (args.positionals.length > 0) throw usageError(`unexpected argument "${args.positionals[0]}"`);
+  const [first, ...operands] = args.positionals;
+  if (first === "users") return await (await import("./serveUsers.ts")).serveUsers(operands, args);
+  if (first === "export") return await (await import("./serveExport.ts")).exportEvidence(args);
+  if (first !== undefined) throw usageError(`unexpected argument "${first}"`);
+  demandFlagsOf(
+    "serve",
+    args.flags.filter((flag) => !otherFlags.includes(flag)),
+    args,
+  );
   const host = args.text("host") ?? "0.0.0.0";
   const port = integerFlag(args, "port", { min: 0, max: 65_535, fallback: 5000 });
   const registration = args.text("registration") ?? "open";
@@ -29,15 +44,21 @@ export async function serve(args: Arguments): Promise<number> {
     required: args.has("crl-required"),
     source: crlFile ?? "the CRL",
   };
-  const log = serverLogOf(args);
+  const wish = operatorWish(args);
+  let operator: OperatorConsole | undefined;
+  const log = serverLogOf(args, (line) => {
+    if (operator === undefined) (args.has("json") ? process.stderr : process.stdout).write(`${line}\n`);
+    else operator.notice(line);
+  });
   // What is being read now needs no signal to be read.
   process.on("SIGHUP", () => {});
   const credential = await ServerCredential.open(
     { cert: args.text("cert") ?? "certs/server_cert.pem", key: args.text("key") ?? "certs/server_key.pem" },
     args,
   );
-  const { chain, key } = credential.first;
-  const stopped = stopSignal();
+  const { key } = credential.first;
+  const chain = credential.first.chain.map(({ der }) => der);
+  const { stopped, stop, fail } = stopSignal();
   log("INFO", `Cryptography by the ${crypto().name} provider`);
   const operations = await startOperations(args, log);
   try {
@@ -47,13 +68,14 @@ export async function serve(args: Arguments): Promise<number> {
       server = await startServer({
         host,
         port,
-        chain: chain.map(({ der }) => der),
+        chain,
         key,
         anchors,
         ...(crlFile === undefined ? {} : { crl: readFile(crlFile, "revocation list") }),
         crlPolicy,
         store,
         registration,
+        offersOperator: !args.has("no-operator"),
         random: systemRandom,
         now: Date.now,
         log,
@@ -66,10 +88,22 @@ export async function serve(args: Arguments): Promise<number> {
       throw usageError(file === undefined ? error.message : `${file}: ${error.message}`, error);
     }
     operations.watch(server);
-    const endRenewals = takeRenewals(server, { credential, crlFile, log });
-    log("INFO", `${await stopped}: closing sessions`);
-    endRenewals();
-    await server.stop();
+    try {
+      if (wish !== "none") {
+        const onInterrupt = () => stop("Ctrl-C");
+        const { keyFile } = credential;
+        operator = new OperatorConsole({ args, anchors, crlFile, keyFile, onInterrupt });
+        if (await operator.open(server, { chain, key }, { log, isRequired: wish === "required" }))
+          void operator.run().then(() => stop("quit"), fail);
+      }
+      const renewed = operator?.renewing(server, log) ?? server;
+      const endRenewals = takeRenewals(renewed, { credential, crlFile, log });
+      log("INFO", `${await stopped}: closing sessions`);
+      endRenewals();
+    } finally {
+      operator?.close();
+      await server.stop();
+    }
     return exitCodes.done;
   } finally {
     await operations.stop();
@@ -83,8 +117,8 @@ function isOwn({ code }: ServerError): boolean {
 }
 
 /** A second signal while the first is being obeyed ends the process at once, as people expect. */
-function stopSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve(signal));
-  });
+function stopSignal() {
+  const { promise: stopped, resolve: stop, reject: fail } = Promise.withResolvers<string>();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop(signal));
+  return { stopped, stop, fail };
 }

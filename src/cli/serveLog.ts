@@ -3,16 +3,15 @@ import { usageError } from "./cliError.ts";
 import type { Arguments } from "./commandLine.ts";
 
 /**
- * Where the log of `serve` goes: standard output, in the form of `--log-format`.
+ * The log of `serve`, in the form of `--log-format`.
  *
+ * @param write takes each line, without its end
  * @throws {CliError} exit code 2
  */
-export function serverLogOf(args: Arguments): ServerLog {
+export function serverLogOf(args: Arguments, write: (line: string) => void): ServerLog {
   const format = args.text("log-format") ?? "text";
   if (format !== "text" && format !== "json")
     throw usageError(`--log-format must be text or json, not "${format}"`);
   const line = format === "json" ? formatJsonLogLine : formatLogLine;
-  return (level, message) => {
-    process.stdout.write(`${line(Date.now(), level, message)}\n`);
-  };
+  return (level, message) => write(line(Date.now(), level, message));
 }

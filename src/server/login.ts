@@ -1,7 +1,8 @@
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { Account } from "../store/accountStore.ts";
-import type { LoginRequest, Request } from "../wire/sessionMessages.ts";
-import type { Accounts } from "./accounts.ts";
+import type { LoginRequest } from "../wire/loginMessages.ts";
+import type { Request } from "../wire/sessionMessages.ts";
+import type { Accounts, Entry } from "./accounts.ts";
 import type { Connection } from "./connection.ts";
 import { certificateRecord } from "./person.ts";
 import { Refusal } from "./refusal.ts";
@@ -11,11 +12,13 @@ import type { ServerLimits } from "./serverLimits.ts";
 import type { ServerLog } from "./serverLog.ts";
 import type { ServerMeter } from "./serverMeter.ts";
 import type { Member } from "./sessionRegistry.ts";
+import type { Ticket } from "./tickets.ts";
 import { timed } from "./timed.ts";
 
 export interface LoginServices {
   readonly accounts: Accounts;
   readonly limits: ServerLimits;
+  readonly now: () => number;
   readonly log: ServerLog;
   readonly meter: ServerMeter;
 }
@@ -27,15 +30,27 @@ export interface Peer {
   readonly network: string;
   /** `[SESSION-001]` */
   readonly tag: string;
+  /** IP address and port, for people. */
+  readonly address: string;
 }
 
-/** @returns who logged in or registered, and the id of the request, which is still to be answered */
+/** A login that succeeded and is still to be answered. */
+export interface LoggedIn {
+  readonly member: Member;
+  readonly login: {
+    /** Of the request. */
+    readonly id: number;
+    readonly ticket: Ticket;
+  };
+}
+
 export async function logIn(
   connection: Connection,
   reader: RequestReader,
   peer: Peer,
-  { accounts, limits, log, meter }: LoginServices,
-): Promise<{ member: Member; id: number }> {
+  { accounts, limits, now, log, meter }: LoginServices,
+): Promise<LoggedIn> {
+  let hasResumed = false;
   connection.deadlineMs = performance.now() + limits.loginMs;
   for (;;) {
     const request = reader.read(await connection.receive());
@@ -46,11 +61,14 @@ export async function logIn(
     try {
       // The time that the server needs doesn't count against the client.
       connection.deadlineMs = Number.POSITIVE_INFINITY;
-      const account = await timed(
+      if (request.type === "resume" && hasResumed)
+        throw new Refusal("UNEXPECTED", "a connection can be resumed to once");
+      hasResumed ||= request.type === "resume";
+      const { account, ticket } = await timed(
         () => authenticate(request, peer, accounts),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      return { member: memberOf(account, peer), id: request.id };
+      return { member: memberOf(account, peer, now()), login: { id: request.id, ticket } };
     } catch (error) {
       answerFailure(error, request, { connection, tag: peer.tag, log });
       await connection.whenWritable();
@@ -59,19 +77,24 @@ export async function logIn(
   }
 }
 
-function authenticate(request: Request | LoginRequest, peer: Peer, accounts: Accounts): Promise<Account> {
+function authenticate(request: Request | LoginRequest, peer: Peer, accounts: Accounts): Promise<Entry> {
   switch (request.type) {
     case "register":
       return accounts.register(request, peer);
     case "login":
+    case "renew":
       return accounts.login(request, peer);
+    case "change_password":
+      return accounts.changePassword(request, peer);
+    case "resume":
+      return accounts.resume(request, peer);
     default:
       throw new Refusal("UNEXPECTED", "log in or register first");
   }
 }
 
-function memberOf(account: Account, { certificate, tag }: Peer): Member {
+function memberOf(account: Account, { certificate, tag, address }: Peer, sinceMs: number): Member {
   const { fingerprint, person } = certificateRecord(certificate, "user");
   const { id, username, email } = account;
-  return { account: id, username, email, person, fingerprint, certificate, tag };
+  return { account: id, username, email, person, fingerprint, certificate, tag, address, sinceMs };
 }

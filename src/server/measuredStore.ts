@@ -6,6 +6,8 @@ import { timed } from "./timed.ts";
 export function measuredStore(store: Store, meter: ServerMeter): Store {
   return {
     accounts: measured("accounts", store.accounts, meter),
+    control: measured("control", store.control, meter),
+    tickets: measured("tickets", store.tickets, meter),
     keyPackages: measured("keyPackages", store.keyPackages, meter),
     blobs: measured("blobs", store.blobs, meter),
     log: measured("log", store.log, meter),

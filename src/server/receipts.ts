@@ -174,7 +174,10 @@ async function addSignature(
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const earlier = await store.receipts.receipt(conversation, size);
     const base = earlier?.signedData ?? signDetached({ content: statement, ...party });
-    const signedData = countersign(mergeSignedData(base, signed), member.fingerprint, party);
+    const merged = mergeSignedData(base, signed);
+    // The operator signs with this very key: it stands there once, and nobody else could date it.
+    const isOwn = member.fingerprint === certificate.fingerprint;
+    const signedData = isOwn ? merged : countersign(merged, member.fingerprint, party);
     if (signedData.length > maxReceiptBytes)
       throw new Refusal("TOO_MANY", `a receipt has at most ${maxReceiptBytes} bytes, sign another size`);
     const record = { conversation, size, statement, signedData, version: (earlier?.version ?? 0) + 1 };

@@ -1,3 +1,4 @@
+import { isLoginType } from "../wire/loginMessages.ts";
 import { type ServerMessage, serverMessageSchema } from "../wire/sessionMessages.ts";
 import { describeError } from "./describeError.ts";
 import { refusalOf, refused } from "./refusal.ts";
@@ -16,8 +17,7 @@ export function answerFailure(
   const refusal = refusalOf(error);
   if (refusal.code === "INTERNAL" || refusal.cause === error)
     to.log("ERROR", `${to.tag} ${request.type} failed: ${describeError(error)}`);
-  else if (request.type === "login" || request.type === "register")
-    to.log("WARNING", `${to.tag} ${request.type} refused: ${refusal.code}`);
+  else if (isLoginType(request.type)) to.log("WARNING", `${to.tag} ${request.type} refused: ${refusal.code}`);
   to.connection.send(refused(request.id, refusal));
 }
 

@@ -1,4 +1,5 @@
 import { ChannelError } from "../channel/channelError.ts";
+import type { MessageLink } from "../channel/messageLink.ts";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
 import { personOf } from "../pki/identity.ts";
@@ -10,9 +11,11 @@ import { CertificateBook } from "./certificateBook.ts";
 import { ConversationLogs } from "./conversationLogs.ts";
 import { DeliveryMarks } from "./deliveryMarks.ts";
 import { describeError } from "./describeError.ts";
+import { EndingWatch } from "./endingWatch.ts";
 import { ExpiryWatch } from "./expiryWatch.ts";
 import { Listener } from "./listener.ts";
 import { measuredStore } from "./measuredStore.ts";
+import { OperatorSessions } from "./operatorSessions.ts";
 import { OwnIdentity, type ServerIdentity } from "./ownIdentity.ts";
 import { PasswordHasher } from "./passwordHasher.ts";
 import { certificateRecord } from "./person.ts";
@@ -27,7 +30,8 @@ import type { ServerLog } from "./serverLog.ts";
 import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import { runSession, type SessionServices } from "./session.ts";
-import { SessionRegistry } from "./sessionRegistry.ts";
+import { type Member, SessionRegistry } from "./sessionRegistry.ts";
+import { Tickets } from "./tickets.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -45,6 +49,8 @@ export interface ServerOptions {
   /** Belongs to the server from the moment `startServer` resolves. */
   readonly store: Store;
   readonly registration: "open" | "closed";
+  /** Whether members may reach the server's operator, as soon as there is one. Default: yes. */
+  readonly offersOperator?: boolean;
   readonly random: (length: number) => Uint8Array;
   /** ms since the epoch */
   readonly now: () => number;
@@ -54,9 +60,19 @@ export interface ServerOptions {
   readonly meter?: ServerMeter;
 }
 
+/** A client that has logged in. */
+export type OnlineMember = Pick<Member, "username" | "email" | "address" | "sinceMs">;
+
 export interface RunningServer extends ServerGauges {
   readonly host: string;
   readonly port: number;
+  /** Who is logged in, the server's operator apart. */
+  online(): readonly OnlineMember[];
+  /**
+   * A session of the server's operator, who is a member under the server's certificate and needs no login. It takes the
+   * place of an earlier one. It stays under the certificate that is in use now, also when `replaceIdentity` brings another.
+   */
+  attachOperator(): MessageLink;
   /**
    * Takes the newer lists of a file: everybody is sent them, and whoever they name is cut off.
    *
@@ -83,7 +99,7 @@ export interface RunningServer extends ServerGauges {
  * @throws {ServerError} for certificate, key, CRL, host and port; {StoreError}
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { host, now, log, random, registration, anchors, meter = noMeter } = options;
+  const { host, now, log, random, registration, anchors, offersOperator = true, meter = noMeter } = options;
   const store = meter === noMeter ? options.store : measuredStore(options.store, meter);
   const limits: ServerLimits = { ...defaultLimits, ...options.limits };
   const revocation = new Revocation({
@@ -107,6 +123,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     deliveryMarks: new DeliveryMarks(),
     limits,
     registration,
+    offersOperator,
     now,
     log,
     meter,
@@ -116,17 +133,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const relay = new Relay({ ...shared, logs });
   const passwords = new PasswordHasher(limits);
   const verifyClient = clientVerifier(shared);
+  const tickets = new Tickets({ ...shared, random });
+  await passwords.prepare();
+  await storeIdentity(shared, identity);
+  const endings = await EndingWatch.create(shared);
   const services: SessionServices = {
     ...shared,
-    logs,
-    relay,
-    accounts: new Accounts({ ...shared, passwords }),
+    ...{ logs, relay, tickets, endings },
+    accounts: new Accounts({ ...shared, passwords, tickets }),
     handshake: () => ({ random, chain: identity.chain, key: identity.key, verifyClient }),
   };
 
-  await passwords.prepare();
-  await storeIdentity(shared, identity);
   const running = new Set<Promise<void>>();
+  const operators = new OperatorSessions(services);
   const listener = new Listener({
     host,
     port: options.port,
@@ -144,18 +163,23 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const expiry = new ExpiryWatch(shared);
   const look = () => {
     expiry.look(now());
-    sweep(shared);
+    sweep(shared, tickets);
   };
   look();
+  endings.start();
   const sweeper = setInterval(look, retention.sweepEveryMs);
 
   const stop = async () => {
     log("INFO", "Server shutting down");
     readiness.stop();
     clearInterval(sweeper);
+    await endings.stop();
     relay.refuseNewPosts();
     await relay.whenIdle();
-    await listener.stop();
+    await Promise.all([
+      operators.stop(new ChannelError("SHUTTING_DOWN", "the server is shutting down")),
+      listener.stop(),
+    ]);
     await Promise.all(running);
     await store.close();
     log("INFO", "Server stopped");
@@ -180,6 +204,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       return revocation.nextDue?.nextUpdateMs;
     },
     unready: () => readiness.unready(),
+    online: () =>
+      [...sessions.all()].map(({ member }) => member).filter(({ account }) => account !== undefined),
+    attachOperator: () => operators.attach(),
     replaceCrl: (file) => replaceCrl(shared, file),
     async replaceIdentity({ chain, key }) {
       const next = serverIdentity({ chain, key, anchors, now }, revocation);
@@ -260,8 +287,11 @@ function replaceCrl(services: Services, file: Uint8Array): boolean {
 }
 
 /** What has to be done now and then. */
-function sweep({ store, now, log }: Services): void {
-  store.sweep({ nowMs: now(), ...retention }).catch((error: unknown) => {
-    log("WARNING", `Expired data could not be deleted: ${describeError(error)}`);
-  });
+function sweep({ store, sessions, now, log }: Services, tickets: Tickets): void {
+  tickets
+    .extend([...sessions.all()].flatMap(({ ticket }) => (ticket === undefined ? [] : [ticket.hash])))
+    .then(() => store.sweep({ nowMs: now(), ...retention }))
+    .catch((error: unknown) => {
+      log("WARNING", `Expired data could not be deleted: ${describeError(error)}`);
+    });
 }

@@ -2,15 +2,18 @@ import { visible } from "../base/visible.ts";
 import type { VerifyChain } from "../channel/authentication.ts";
 import { ChannelError } from "../channel/channelError.ts";
 import { acceptChannel, type ExchangeOptions } from "../channel/exchange.ts";
-import type { LoginRequest, Request, ServerMessage } from "../wire/sessionMessages.ts";
+import type { LoginRequest } from "../wire/loginMessages.ts";
+import type { Request, ServerMessage } from "../wire/sessionMessages.ts";
 import { WireError } from "../wire/wireError.ts";
 import { fetchBlob, putBlob } from "./blobs.ts";
 import type { Connection } from "./connection.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
 import { fetchCertificates, fetchEntries, listConversations } from "./directory.ts";
-import { fetchKeyPackages, publishKeyPackages } from "./keyPackages.ts";
+import type { EndingWatch } from "./endingWatch.ts";
+import { fetchKeyPackages, fetchOperatorKeyPackage, publishKeyPackages } from "./keyPackages.ts";
 import { type LoginServices, logIn } from "./login.ts";
+import { offeredOperator } from "./offeredOperator.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
@@ -20,11 +23,14 @@ import { RequestReader } from "./requests.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
 import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
+import type { Ticket, Tickets } from "./tickets.ts";
 import { timed } from "./timed.ts";
 
 export interface SessionServices extends Services, LoginServices {
   readonly logs: ConversationLogs;
   readonly relay: Relay;
+  readonly tickets: Tickets;
+  readonly endings: EndingWatch;
   /** As the server is when the handshake begins: its certificate may be renewed while it runs. */
   readonly handshake: () => ExchangeOptions & { readonly verifyClient: VerifyChain };
 }
@@ -49,11 +55,12 @@ export async function runSession(
   try {
     const certificate = await shakeHands(connection, services, onHandshakeEnd);
     const reader = new RequestReader();
-    const { member, id } = await logIn(connection, reader, { certificate, network, tag }, services);
-    session = new ClientSession(connection, member, services);
+    const peer = { certificate, network, tag, address: connection.peer };
+    const loggedIn = await logIn(connection, reader, peer, services);
+    session = new ClientSession(connection, loggedIn, services);
     connection.watchIdle(limits.idleMs);
-    log("INFO", `${tag} Client authenticated: ${visible(member.username)}`);
-    await session.run(reader, id);
+    log("INFO", `${tag} Client authenticated: ${visible(session.member.username)}`);
+    await session.run(reader, loggedIn);
   } catch (error) {
     const expected =
       error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");
@@ -82,17 +89,34 @@ async function shakeHands(connection: Connection, services: SessionServices, onE
   }
 }
 
-class ClientSession implements Session {
+/** What a session needs of the way to its client. */
+export type SessionConnection = Pick<
+  Connection,
+  "send" | "sendEncoded" | "receive" | "whenWritable" | "requireOpen" | "end"
+>;
+
+/** How a member has come in: with a login that is still to be answered, or as the operator, who needs none. */
+export interface Entrance {
   readonly member: Member;
-  readonly #connection: Connection;
+  readonly login: { readonly id: number; readonly ticket: Ticket } | undefined;
+}
+
+/** A member's requests, in the order in which they come. */
+export class ClientSession implements Session {
+  readonly member: Member;
+  readonly ticket: Session["ticket"];
+  readonly #connection: SessionConnection;
   readonly #services: SessionServices;
   #postsInFlight = 0;
   #postBytesInFlight = 0;
   #wake: (() => void) | undefined;
 
-  constructor(connection: Connection, member: Member, services: SessionServices) {
+  /** @param entrance the operator needs no login */
+  constructor(connection: SessionConnection, entrance: Entrance, services: SessionServices) {
     this.#connection = connection;
-    this.member = member;
+    this.member = entrance.member;
+    const { hash, lastEnding } = entrance.login?.ticket ?? {};
+    this.ticket = hash === undefined || lastEnding === undefined ? undefined : { hash, lastEnding };
     this.#services = services;
   }
 
@@ -109,38 +133,55 @@ class ClientSession implements Session {
   }
 
   /** Answers the login and then everything else until the connection ends. @throws what ended it */
-  async run(reader: RequestReader, loginId: number): Promise<never> {
-    await this.#welcome(loginId);
-    for (;;) {
+  async run(reader: RequestReader, entrance: Entrance): Promise<never> {
+    await this.#welcome(entrance);
+    for (let isFirst = true; ; isFirst = false) {
       const request = reader.read(await this.#connection.receive());
+      // Whoever asks for something has the answer to the login.
+      if (isFirst) this.#ticketArrived();
       if (request.type === "post") await this.#post(request);
       else await this.#answer(request);
       await this.#connection.whenWritable();
     }
   }
 
-  async #welcome(id: number): Promise<void> {
-    const { store, now, revocation, certificates, sessions } = this.#services;
+  async #welcome({ login }: Entrance): Promise<void> {
+    const { store, now, revocation, certificates, sessions, endings } = this.#services;
     const { fingerprint, username, email } = this.member;
     await certificates.load([fingerprint]);
     const waiting = await store.keyPackages.count(fingerprint, now());
+    const operator = await offeredOperator(this.#services);
     // A CRL may have come since the handshake; from here on it finds this session.
     if (revocation.isRevoked(this.member.certificate))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
+    // Just so the operator's command.
+    endings.requireNone(this);
     // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
     this.#connection.requireOpen();
     // From here on without a pause: nothing may be pushed before the answer.
     sessions.add(this);
-    this.send({
-      type: "authenticated",
-      id,
-      username,
-      email,
-      time: now(),
-      one_time_key_packages: waiting.oneTime,
-      last_resort_key_package: waiting.lastResort,
-    });
+    if (login !== undefined)
+      this.send({
+        type: "authenticated",
+        id: login.id,
+        username,
+        email,
+        time: now(),
+        one_time_key_packages: waiting.oneTime,
+        last_resort_key_package: waiting.lastResort,
+        ticket: login.ticket.bytes,
+        operator: operator ?? null,
+      });
     for (const { der } of revocation.crls) this.send({ type: "crl", crl: der });
+  }
+
+  #ticketArrived(): void {
+    const { tickets, log } = this.#services;
+    const { account } = this.member;
+    if (account === undefined || this.ticket === undefined) return;
+    tickets.arrived(account, this.ticket.hash).catch((error: unknown) => {
+      log("WARNING", `${this.member.tag} Earlier tickets could not be deleted: ${describeError(error)}`);
+    });
   }
 
   /** Returns when the entry is queued: its answer comes later, so that many can be stored together. */
@@ -196,6 +237,8 @@ class ClientSession implements Session {
         return publishKeyPackages(request, member, services);
       case "fetch_key_packages":
         return fetchKeyPackages(request, member, services);
+      case "fetch_operator_key_package":
+        return fetchOperatorKeyPackage(request, member, services);
       case "fetch_certificates":
         return fetchCertificates(request, member, services);
       case "put_blob":
@@ -216,6 +259,9 @@ class ClientSession implements Session {
         return releasePair(request, member, services);
       case "register":
       case "login":
+      case "change_password":
+      case "renew":
+      case "resume":
         throw new Refusal("UNEXPECTED", "this connection is logged in already");
     }
   }

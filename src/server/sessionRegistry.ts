@@ -5,8 +5,10 @@ import type { ServerMessage } from "../wire/sessionMessages.ts";
 
 /** An authenticated client. */
 export interface Member {
-  readonly account: number;
+  /** `undefined`: the server's operator, who has none. */
+  readonly account: number | undefined;
   readonly username: string;
+  /** Empty for the operator. */
   readonly email: string;
   /** How the store names the person. */
   readonly person: Hex;
@@ -14,11 +16,24 @@ export interface Member {
   readonly fingerprint: Hex;
   /** `[SESSION-001]` */
   readonly tag: string;
+  /** IP address and port of the client, for people; empty for the operator. */
+  readonly address: string;
+  /** When it logged in, ms since the epoch. */
+  readonly sinceMs: number;
 }
 
 /** The connection of an authenticated client, as far as others use it. */
 export interface Session {
   readonly member: Member;
+  /** What its client can come back with; `undefined` for the operator, who has no account. */
+  readonly ticket:
+    | {
+        /** By which the store knows it. */
+        readonly hash: Hex;
+        /** The last ending before the session: later ones of its account are about it. */
+        readonly lastEnding: number;
+      }
+    | undefined;
   send(message: ServerMessage): void;
   /** The JSON text of a `ServerMessage` that goes to several. */
   sendEncoded(message: Uint8Array): void;
@@ -26,13 +41,14 @@ export interface Session {
   end(reason: ChannelError): void;
 }
 
-/** Who is online. An account has one session: a second one takes its place. */
+/** Who is online. An account, or the operator, has one session: a second one takes its place. */
 export class SessionRegistry {
-  readonly #byAccount = new Map<number, Session>();
+  readonly #byAccount = new Map<Member["account"], Session>();
   readonly #byPerson = new Map<Hex, Set<Session>>();
 
+  /** How many clients have logged in; the operator is none. */
   get size(): number {
-    return this.#byAccount.size;
+    return this.#byAccount.size - (this.#byAccount.has(undefined) ? 1 : 0);
   }
 
   add(session: Session): void {
@@ -54,6 +70,10 @@ export class SessionRegistry {
     const sessions = this.#byPerson.get(person);
     sessions?.delete(session);
     if (sessions?.size === 0) this.#byPerson.delete(person);
+  }
+
+  ofAccount(account: number): Session | undefined {
+    return this.#byAccount.get(account);
   }
 
   of(person: Hex): Iterable<Session> {

@@ -23,7 +23,13 @@ export interface Account {
    *  then not over the password but over `legacyPassword` of this salt and the password. */
   readonly legacySalt: Uint8Array | undefined;
   readonly createdAtMs: number;
+  /** `undefined`: never, as far as the store knows. */
+  readonly lastLoginAtMs: number | undefined;
   readonly disabled: boolean;
+  /** The password is one that the operator has made: it is good until then, and only to be replaced. */
+  readonly oneTimeUntilMs: number | undefined;
+  /** Whoever logs in with that one-time password may bring a certificate of the same person over another key. */
+  readonly allowsNewKey: boolean;
   /** The certificate that the account is bound to; `undefined` for a row taken over from elsewhere and not used since. */
   readonly certificate: CertificateRecord | undefined;
 }
@@ -56,16 +62,15 @@ export interface AccountStore {
   byUsername(username: string): Promise<Account | undefined>;
 
   /** Binds an account to a certificate, which is stored too. The earlier certificate stays on record; its key packages
-   *  are deleted. */
+   *  and tickets are deleted. */
   bindCertificate(change: {
     readonly account: number;
     readonly certificate: CertificateRecord;
     readonly nowMs: number;
   }): Promise<"bound" | "certificate_conflict">;
 
-  setDisabled(account: number, disabled: boolean): Promise<void>;
-
-  /** Gives an account another password hash, over the password itself, if its hash is still `earlier`.
+  /** Gives an account another password hash, over a password of its owner's choice, if its hash is still `earlier`. Its
+   *  tickets are deleted.
    *  @returns false when it is not, or there is no such account; nothing changed then */
   replacePassword(change: {
     readonly account: number;

@@ -115,4 +115,10 @@ export interface LogStore {
     readonly after: Hex | undefined;
     readonly limit: number;
   }): Promise<readonly { readonly conversation: Hex; readonly size: number }[]>;
+
+  /** @returns all conversations, by ascending id, after `after` */
+  conversations(request: {
+    readonly after: Hex | undefined;
+    readonly limit: number;
+  }): Promise<readonly { readonly conversation: Hex; readonly size: number }[]>;
 }

@@ -121,8 +121,23 @@ export class PostgresLog implements LogStore {
        WHERE m.person = $1 AND c.conversation > $2 GROUP BY c.id ORDER BY c.conversation LIMIT $3`,
       [person, after ?? "", limit],
     );
-    return rows.map(({ conversation, size }) => ({ conversation: hexColumn(conversation, 16), size }));
+    return rows.map(summaryOf);
   }
+
+  async conversations({
+    after,
+    limit,
+  }: Parameters<LogStore["conversations"]>[0]): ReturnType<LogStore["conversations"]> {
+    const rows = await this.#db.query<{ conversation: string; size: number }>(
+      "SELECT conversation, size FROM conversations WHERE conversation > $1 ORDER BY conversation LIMIT $2",
+      [after ?? "", limit],
+    );
+    return rows.map(summaryOf);
+  }
+}
+
+function summaryOf({ conversation, size }: { conversation: string; size: number }) {
+  return { conversation: hexColumn(conversation, 16), size };
 }
 
 function entryOf(row: EntryRow): EntryRecord {

@@ -172,6 +172,28 @@ const migrations: readonly string[] = [
     PRIMARY KEY (conversation, size)
   );
   `,
+  `
+  ALTER TABLE users ADD COLUMN last_login_at BIGINT,
+                    ADD COLUMN one_time_until BIGINT,
+                    ADD COLUMN allows_new_key BOOLEAN NOT NULL DEFAULT false;
+
+  CREATE TABLE tickets (
+    id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    hash        TEXT COLLATE "C" NOT NULL UNIQUE,
+    account     BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    fingerprint TEXT COLLATE "C" NOT NULL,
+    expires_at  BIGINT NOT NULL
+  );
+  CREATE INDEX tickets_account ON tickets (account, id);
+  CREATE INDEX tickets_expiry ON tickets (expires_at);
+
+  CREATE TABLE session_endings (
+    id      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account BIGINT NOT NULL,
+    reason  TEXT NOT NULL CHECK (reason IN ('disabled', 'reset')),
+    at      BIGINT NOT NULL
+  );
+  `,
 ];
 
 export const postgresSchemaVersion = migrations.length;

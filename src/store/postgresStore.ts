@@ -5,6 +5,7 @@ import { PostgresBlobs } from "./postgresBlobs.ts";
 import { PostgresCertificates } from "./postgresCertificates.ts";
 import { PostgresChanges } from "./postgresChanges.ts";
 import { type ConnectionOptions, PostgresConnection } from "./postgresConnection.ts";
+import { PostgresControl } from "./postgresControl.ts";
 import { PostgresDatabase, runTransaction } from "./postgresDatabase.ts";
 import { PostgresFailure, sqlStateOf } from "./postgresError.ts";
 import { PostgresKeyPackages } from "./postgresKeyPackages.ts";
@@ -12,6 +13,7 @@ import { PostgresLog } from "./postgresLog.ts";
 import { migratePostgres, unfitReason } from "./postgresMigrations.ts";
 import { PostgresReceipts } from "./postgresReceipts.ts";
 import { sweepPostgres } from "./postgresSweep.ts";
+import { PostgresTickets } from "./postgresTickets.ts";
 import type { Store } from "./store.ts";
 import { StoreError } from "./storeError.ts";
 
@@ -60,6 +62,8 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
   const changes = new PostgresChanges(connection);
   return {
     accounts: new PostgresAccounts(db, new PostgresCertificates(db)),
+    control: new PostgresControl(db),
+    tickets: new PostgresTickets(db),
     keyPackages: new PostgresKeyPackages(db),
     blobs: new PostgresBlobs(db),
     log: new PostgresLog(db, changes),

@@ -41,6 +41,7 @@ export class SqliteLog implements LogStore {
   readonly #visibleSize;
   readonly #members;
   readonly #conversationsOf;
+  readonly #conversations;
 
   constructor(db: SqliteDatabase, certificates: SqliteCertificates) {
     this.#db = db;
@@ -119,6 +120,9 @@ export class SqliteLog implements LogStore {
     this.#conversationsOf = db.prepare<{ conversation: string; size: number }, [string, string, number]>(
       `SELECT c.conversation, ${seen} AS size FROM members m JOIN conversations c ON c.id = m.conversation
        WHERE m.person = ? AND c.conversation > ? GROUP BY c.id ORDER BY c.conversation LIMIT ?`,
+    );
+    this.#conversations = db.prepare<{ conversation: string; size: number }, [string, number]>(
+      "SELECT conversation, size FROM conversations WHERE conversation > ? ORDER BY conversation LIMIT ?",
     );
   }
 
@@ -245,11 +249,20 @@ export class SqliteLog implements LogStore {
   ): ReturnType<LogStore["conversationsOf"]> {
     const { person, after, limit } = request;
     return this.#db.read(() =>
-      this.#conversationsOf
-        .all(person, after ?? "", limit)
-        .map((row) => ({ conversation: hexColumn(row.conversation, 16), size: row.size })),
+      this.#conversationsOf.all(person, after ?? "", limit).map((row) => summaryOf(row)),
     );
   }
+
+  conversations({
+    after,
+    limit,
+  }: Parameters<LogStore["conversations"]>[0]): ReturnType<LogStore["conversations"]> {
+    return this.#db.read(() => this.#conversations.all(after ?? "", limit).map((row) => summaryOf(row)));
+  }
+}
+
+function summaryOf({ conversation, size }: { conversation: string; size: number }) {
+  return { conversation: hexColumn(conversation, 16), size };
 }
 
 function entryOf(row: EntryRow): EntryRecord {

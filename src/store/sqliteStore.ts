@@ -1,10 +1,12 @@
 import { SqliteAccounts } from "./sqliteAccounts.ts";
 import { SqliteBlobs } from "./sqliteBlobs.ts";
 import { SqliteCertificates } from "./sqliteCertificates.ts";
+import { SqliteControl } from "./sqliteControl.ts";
 import { SqliteDatabase } from "./sqliteDatabase.ts";
 import { SqliteKeyPackages } from "./sqliteKeyPackages.ts";
 import { SqliteLog } from "./sqliteLog.ts";
 import { SqliteReceipts } from "./sqliteReceipts.ts";
+import { SqliteTickets } from "./sqliteTickets.ts";
 import type { Store } from "./store.ts";
 
 /**
@@ -18,6 +20,8 @@ export async function openSqliteStore({ file }: { readonly file: string }): Prom
   const certificates = new SqliteCertificates(db);
   return {
     accounts: new SqliteAccounts(db, certificates),
+    control: new SqliteControl(db),
+    tickets: new SqliteTickets(db),
     keyPackages: new SqliteKeyPackages(db, certificates),
     blobs: new SqliteBlobs(db),
     log: new SqliteLog(db, certificates),
@@ -40,6 +44,8 @@ function sweeper(db: SqliteDatabase): Store["sweep"] {
   );
   const failures = db.prepare<null, [number]>("DELETE FROM login_failures WHERE last_at <= ?");
   const buckets = db.prepare<null, [number]>("DELETE FROM token_buckets WHERE full_at <= ?");
+  const tickets = db.prepare<null, [number]>("DELETE FROM tickets WHERE expires_at <= ?");
+  const endings = db.prepare<null, [number]>("DELETE FROM session_endings WHERE at <= ?");
   return ({ nowMs, unnamedBlobMs, welcomeMs, counterMs }) =>
     db.write(() => {
       packages.run(nowMs);
@@ -49,5 +55,7 @@ function sweeper(db: SqliteDatabase): Store["sweep"] {
       blobs.run();
       failures.run(nowMs - counterMs);
       buckets.run(nowMs);
+      tickets.run(nowMs);
+      endings.run(nowMs - counterMs);
     });
 }

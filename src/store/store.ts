@@ -1,9 +1,11 @@
+import type { AccountControl } from "./accountControl.ts";
 import type { AccountStore } from "./accountStore.ts";
 import type { BlobStore } from "./blobStore.ts";
 import type { ChangeFeed } from "./changeFeed.ts";
 import type { KeyPackageStore } from "./keyPackageStore.ts";
 import type { LogStore } from "./logStore.ts";
 import type { ReceiptStore } from "./receiptStore.ts";
+import type { TicketStore } from "./ticketStore.ts";
 
 /**
  * What a server keeps. Every call says what is durable and atomic when its promise resolves; every call may reject with
@@ -13,6 +15,8 @@ import type { ReceiptStore } from "./receiptStore.ts";
  */
 export interface Store {
   readonly accounts: AccountStore;
+  readonly control: AccountControl;
+  readonly tickets: TicketStore;
   readonly keyPackages: KeyPackageStore;
   readonly blobs: BlobStore;
   readonly log: LogStore;
@@ -21,7 +25,7 @@ export interface Store {
   readonly changes?: ChangeFeed;
 
   /** Deletes what has expired: key packages, uploads and blobs that no entry names after `unnamedBlobMs`, welcomes after
-   *  `welcomeMs`, counters that have no effect any more. Safe at any time. */
+   *  `welcomeMs`, tickets that have expired, endings and counters after `counterMs`, when they have no effect any more. Safe at any time. */
   sweep(request: {
     readonly nowMs: number;
     readonly unnamedBlobMs: number;

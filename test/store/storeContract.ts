@@ -5,6 +5,7 @@ import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import type { AttemptCounter, CertificateRecord } from "../../src/store/accountStore.ts";
 import type { LogAppend, NewEntry } from "../../src/store/logStore.ts";
 import type { Store } from "../../src/store/store.ts";
+import { describeAccountParts } from "./accountContract.ts";
 import { certificateRecord, randomHex } from "./certificateRecord.ts";
 
 /** How the suite gets at a backend. */
@@ -206,17 +207,9 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
           await store.accounts.replacePassword({ account: id + 1_000_000, earlier, passwordHash: "$d" }),
         ).toBe(false);
       });
-
-      test("setDisabled() holds until it is taken back", async () => {
-        const created = await store.accounts.create(account());
-        if (created.kind !== "created") throw new Error(created.kind);
-        const { id, email } = created.account;
-        await store.accounts.setDisabled(id, true);
-        expect((await store.accounts.byEmail(email))?.disabled).toBe(true);
-        await store.accounts.setDisabled(id, false);
-        expect((await store.accounts.byEmail(email))?.disabled).toBe(false);
-      });
     });
+
+    describeAccountParts(() => ({ store, other }));
 
     describe("attempts and tokens", () => {
       const delayMs = (failures: number) => (failures < 2 ? 0 : failures * 1_000);
@@ -235,6 +228,13 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(await reserve(other, [counter], t0 + 500)).toBe(1_500);
         expect(await reserve(store, [counter], t0 + 2_000)).toBe(0);
         expect(await reserve(store, [counter], t0 + 2_000)).toBe(3_000);
+      });
+
+      test("reserveAttempt() asks for no more than the delay when the clock was put back", async () => {
+        const counter = { subject: `account:${randomHex(8)}`, delayMs };
+        expect(await reserve(store, [counter], t0 + day)).toBe(0);
+        expect(await reserve(other, [counter], t0)).toBe(0);
+        expect(await reserve(store, [counter], t0 - day)).toBe(2_000);
       });
 
       test("reserveAttempt() counts nothing on any counter while one has to wait", async () => {
@@ -275,7 +275,7 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(await reserve(store, [account], t0)).toBe(0);
         expect(await reserve(store, [address], t0)).toBe(0);
         expect(await reserve(store, [address], t0)).toBe(2_000);
-        expect(await reserve(store, [third], t0)).toBe(2_010);
+        expect(await reserve(store, [third], t0 + 11)).toBe(1_999);
       });
 
       test("takeToken() gives the capacity at once and one more per refill", async () => {
@@ -366,6 +366,20 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         await publish(fingerprint, { oneTime: [fresh], device: "d1".repeat(32) });
         expect((await store.keyPackages.take(fingerprint, t0))?.package).toEqual(fresh.package);
         expect(await store.keyPackages.take(fingerprint, t0)).toBeUndefined();
+      });
+
+      test("canTake() says whether take() has one to give, without taking it", async () => {
+        const { fingerprint } = await withCertificate(store);
+        const can = (nowMs = t0) => store.keyPackages.canTake(fingerprint, nowMs);
+        expect(await can()).toBe(false);
+        const last = record(t0 + 5);
+        await publish(fingerprint, { oneTime: [record(t0 + 1)], lastResort: last });
+        expect([await can(), await can()]).toEqual([true, true]);
+        await store.keyPackages.take(fingerprint, t0);
+        await store.keyPackages.take(fingerprint, t0);
+        // Handed out already, and handed out again.
+        expect(await can()).toBe(true);
+        expect([await can(t0 + 4), await can(t0 + 5)]).toEqual([true, false]);
       });
 
       test("take() and count() leave out what has expired", async () => {
@@ -715,6 +729,21 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         ).toEqual([]);
       });
 
+      test("conversations() pages through all of them by id", async () => {
+        const [alice, bob] = [await withCertificate(store), await withCertificate(store)];
+        const mine = [await conversationOf(store, alice), await conversationOf(store, bob)];
+        const found: { conversation: Hex; size: number }[] = [];
+        for (let after: Hex | undefined; ; ) {
+          const page = await store.log.conversations({ after, limit: 2 });
+          found.push(...page);
+          after = page.at(-1)?.conversation;
+          if (after === undefined) break;
+        }
+        const ids = found.map(({ conversation }) => conversation);
+        expect(ids).toEqual([...new Set(ids)].sort());
+        for (const conversation of mine) expect(found).toContainEqual({ conversation, size: 1 });
+      });
+
       test("entries() keeps to limit and bytes but gives at least one, and can be asked again at once", async () => {
         const alice = await withCertificate(store);
         const conversation = await conversationOf(store, alice);
@@ -782,6 +811,24 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(await other.receipts.receipt(conversation, 1)).toEqual(record(2, "d"));
         expect(await store.receipts.save({ ...record(1, "e"), conversation: randomHex(16) }, t0)).toBe(false);
       });
+
+      test("sizes() lists those of one conversation, the smallest first", async () => {
+        const alice = await withCertificate(store);
+        const conversation = await conversationOf(store, alice);
+        const other = await conversationOf(store, alice);
+        expect(await store.receipts.sizes(conversation)).toEqual([]);
+        for (const [id, size] of [
+          [conversation, 20],
+          [conversation, 3],
+          [other, 7],
+        ] as const)
+          await store.receipts.save(
+            { conversation: id, size, statement: bytes("s"), signedData: bytes("d"), version: 1 },
+            t0,
+          );
+        expect(await store.receipts.sizes(conversation)).toEqual([3, 20]);
+        expect(await store.receipts.sizes(randomHex(16))).toEqual([]);
+      });
     });
   });
 
@@ -795,14 +842,16 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
       await store.close();
       expect(await pending).toEqual({ kind: "appended" });
       await expect(store.log.size(conversation)).rejects.toMatchObject({ code: "CLOSED" });
-      await expect(store.accounts.setDisabled(1, true)).rejects.toMatchObject({ code: "CLOSED" });
+      await expect(
+        store.control.setDisabled({ account: 1, disabled: true, nowMs: t0 }),
+      ).rejects.toMatchObject({ code: "CLOSED" });
       const again = await backend.openAgain();
       expect(await again.log.size(conversation)).toBe(1);
       await again.close();
       await backend.cleanUp();
     });
 
-    test("sweep() deletes expired key packages and counters", async () => {
+    test("sweep() deletes expired key packages, tickets, endings and counters", async () => {
       const backend = await makeBackend();
       const store = await backend.open();
       const { fingerprint } = await withCertificate(store);
@@ -818,12 +867,28 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
       const reserve = (nowMs: number) =>
         store.accounts.reserveAttempt({ counted: [counter], consulted: [], nowMs });
       await reserve(t0);
+      const username = "swept";
+      const once = { email: "swept@example.org", username, passwordHash: "$once", oneTimeUntilMs: t0 };
+      await store.control.add({ ...once, nowMs: t0 });
+      const account = (await store.accounts.byUsername(username))?.id ?? 0;
+      await store.control.setDisabled({ account, disabled: true, nowMs: t0 });
+      await store.control.setDisabled({ account, disabled: false, nowMs: t0 });
+      const ticket = { hash: randomHex(32), expiresAtMs: t0 + day };
+      const next = { hash: randomHex(32), expiresAtMs: t0 };
+      await store.tickets.issue({ ...once, account, fingerprint, next: ticket, nowMs: t0 });
+      const redeem = () => store.tickets.redeem({ hash: ticket.hash, fingerprint, next, nowMs: t0 });
       await store.sweep(sweepAt(t0 + day - 1));
+      expect(await store.control.endings(0)).toHaveLength(1);
+      expect((await redeem())?.account.id).toBe(account);
+      next.hash = randomHex(32);
       expect(await store.keyPackages.count(fingerprint, t0)).toEqual({ oneTime: 1, lastResort: false });
       expect(await reserve(t0 + day)).toBe(9 * day);
       await store.sweep(sweepAt(t0 + day));
       expect(await store.keyPackages.count(fingerprint, t0)).toEqual({ oneTime: 0, lastResort: false });
       expect(await reserve(t0 + day)).toBe(0);
+      expect(await redeem()).toBeUndefined();
+      expect(await store.control.endings(0)).toEqual([]);
+      expect(await store.control.lastEnding()).toBeGreaterThan(0);
       await store.close();
       await backend.cleanUp();
     });

@@ -1,0 +1,39 @@
+import type { MessageLink } from "../channel/messageLink.ts";
+import { type DialOptions, dialServer } from "./channelLink.ts";
+import type { ServerLink } from "./connection.ts";
+import type { Self } from "./devices.ts";
+import { type Directory, primaryServerName } from "./directory.ts";
+
+/** How a client comes to its server. */
+export interface Route {
+  /** The name that the server's certificate has to stand for. */
+  readonly host: string;
+  /** Whether the server has yet to be told whose account this is. */
+  readonly needsLogin: boolean;
+  /** @throws {ClientError} as `dialServer` */
+  open(onStep: DialOptions["onStep"]): Promise<ServerLink>;
+}
+
+/** Over the network, as everybody comes who has an account. */
+export function networkRoute(
+  options: Omit<DialOptions, "verifyServer" | "onStep"> & { readonly directory: Directory },
+): Route {
+  const { directory, ...dial } = options;
+  const { host } = dial;
+  const verifyServer: DialOptions["verifyServer"] = (chain) => directory.verifyServer(chain, host);
+  return { host, needsLogin: true, open: (onStep) => dialServer({ ...dial, verifyServer, onStep }) };
+}
+
+/**
+ * Inside of the server's process, as its operator comes: the server is who the operator is.
+ *
+ * @param attach gives a link on which the server takes its peer for the operator
+ */
+export function innerRoute(self: Self, attach: () => MessageLink): Route {
+  const { verified: server, chain: serverChain } = self;
+  return {
+    host: primaryServerName(server),
+    needsLogin: false,
+    open: async () => ({ link: attach(), server, serverChain }),
+  };
+}
