@@ -275,7 +275,7 @@ export class Conversations implements ConversationOwner, ConversationShelf {
     const { vault } = this.#context;
     const { id } = conversation;
     const batch = vault.batch();
-    for (const collection of ["conversation", "member", "ratchet", "group", "pending"] as const)
+    for (const collection of ["conversation", "member", "ratchet", "group", "pending", "told"] as const)
       batch.remove(collection, id);
     for (const { key } of vault.list("outgoing", `${id}/`)) batch.remove("outgoing", key);
     this.#loaded.delete(id);

@@ -30,7 +30,7 @@ export interface OutgoingItem {
   refused: boolean;
   /** Whether the vault has it as it is here. */
   isStored: boolean;
-  /** Whether the vault has it, signed or not. */
+  /** Whether the vault has it, signed or not, and that was told. */
   isKept: boolean;
   settle: { resolve: (sent: Sent) => void; reject: (error: ClientError) => void } | undefined;
 }

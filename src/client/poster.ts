@@ -98,17 +98,17 @@ export class Poster {
     if (connection !== undefined) for (const item of posts) this.#post(connection, item);
   }
 
-  /** Makes what was added or signed durable, and tells of words that the vault has from now on. */
+  /** Makes what was added or signed durable, also against a loss of power, and tells of words that the vault has from now on. */
   keep(): void {
     const { outbox } = this.#parts;
     const { vault } = this.#context;
     const batch = vault.batch();
-    const items = outbox.items.filter(({ isStored }) => !isStored);
-    for (const item of items) outbox.store(item, batch);
+    for (const item of outbox.items) if (!item.isStored) outbox.store(item, batch);
     vault.commit(batch);
-    for (const item of items) {
-      if (item.kind === "message" && !item.isKept) this.#onKept(item);
+    // Whoever is told may add more, which the vault does not have yet.
+    for (const item of outbox.items.filter(({ isKept }) => !isKept)) {
       item.isKept = true;
+      if (item.kind === "message") this.#onKept(item);
     }
   }
 
