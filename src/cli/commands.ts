@@ -43,9 +43,19 @@ const serveFlags: readonly Flag[] = [
     description: 'open (default) or closed: accounts are made by "serve users add" alone',
   },
   {
+    name: "workers",
+    value: "n",
+    description: "Run n server processes on one port (Linux, PostgreSQL); one that ends is replaced",
+  },
+  {
+    name: "reuse-port",
+    description: "Share the port with other servers of this user (Linux spreads connections; PostgreSQL)",
+  },
+  {
     name: "metrics",
     value: "host:port",
-    description: "Serve /metrics (Prometheus), /healthz and /readyz there over HTTP (default: not at all)",
+    description:
+      "Serve /metrics (Prometheus), /healthz and /readyz there over HTTP (default: not at all); worker k on port + k - 1",
   },
   { name: "log-format", value: "format", description: "text (default) or json" },
   ...operatorFlags,
@@ -139,6 +149,7 @@ export const commands: readonly CommandSpec[] = [
     examples: [
       "serve",
       "serve --port 5000 --db /var/lib/securechat/securechat.db --no-operator",
+      "serve --workers 4 --db postgresql://securechat@localhost/securechat",
       "serve users list --json",
       "serve users add alice --email alice@example.org",
       "serve users disable alice",
@@ -149,11 +160,12 @@ export const commands: readonly CommandSpec[] = [
   },
   {
     name: "connect",
-    positionals: "[host:port]",
-    description: "Chat (default server: localhost:5000)",
+    positionals: "[host:port,…]",
+    description: "Chat (default server: localhost:5000); several addresses are nodes of one server",
     flags: connectFlags,
     examples: [
       "connect --as alice --to bob",
+      "connect chat1.example.org,chat2.example.org:5001 --as alice --to bob",
       "connect chat.example.org --as alice --login --to bob --json < lines.txt",
     ],
     load: async () => (await import("./connect.ts")).connect,

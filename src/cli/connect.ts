@@ -14,6 +14,7 @@ import { askForLogin } from "./connectLogin.ts";
 import { readCertificates, readCredential } from "./credentialFiles.ts";
 import { checkExpiry } from "./expiry.ts";
 import { readFile } from "./files.ts";
+import { type HostPort, parseHostPort } from "./hostPort.ts";
 import { endingSignals, keyboard } from "./terminalKeyboard.ts";
 
 /** With `--acknowledge`: long enough that a lively conversation is not doubled, short enough that nobody waits for it. */
@@ -22,7 +23,7 @@ const acknowledgeEveryMs = 3_000;
 /** `securechat connect`: logs in or registers, then chats until the end of input. */
 export async function connect(args: Arguments): Promise<number> {
   const isTerminal = process.stdin.isTTY === true && !args.has("json");
-  const address = parseAddress(args.positionals);
+  const { first, others } = parseAddresses(args.positionals);
   const files = await ownFiles(args, isTerminal);
   const credential = await readCredential({ ...files, who: "own" }, args);
   const person = ownPerson(credential, files.cert, args);
@@ -59,7 +60,8 @@ export async function connect(args: Arguments): Promise<number> {
   const passwords = new AccountPassword(args);
   const client = await attempt(() =>
     openClient({
-      ...address,
+      ...first,
+      alternatives: others,
       chain: credential.chain.map(({ der }) => der),
       key: credential.key,
       anchors,
@@ -128,16 +130,21 @@ export async function connect(args: Arguments): Promise<number> {
   }
 }
 
-function parseAddress([address = "localhost:5000", ...rest]: readonly string[]): {
-  host: string;
-  port: number;
+/** Several addresses, separated by commas, are nodes of one server. @throws {CliError} exit code 2 */
+function parseAddresses([list = "localhost:5000", ...rest]: readonly string[]): {
+  first: HostPort;
+  others: readonly HostPort[];
 } {
   if (rest.length > 0) throw usageError(`unexpected argument "${rest[0]}"`);
-  const match = /^(\[[0-9a-fA-F:]+\]|[^:[\]]+)(?::([1-9][0-9]{0,4}))?$/.exec(address);
-  const port = Number(match?.[2] ?? "5000");
-  if (match?.[1] === undefined || port > 65_535)
-    throw usageError(`"${address}" is no address: HOST, HOST:PORT or [IPv6]:PORT`);
-  return { host: match[1].replace(/^\[|\]$/g, ""), port };
+  const [first = "", ...others] = list.split(",");
+  return { first: parseAddress(first), others: others.map(parseAddress) };
+}
+
+function parseAddress(text: string): HostPort {
+  const address = parseHostPort(text, 5000);
+  if (address === undefined || address.port === 0)
+    throw usageError(`"${text}" is no address: HOST, HOST:PORT or [IPv6]:PORT`);
+  return address;
 }
 
 /** @throws {CliError} exit code 3 when `run` takes longer */

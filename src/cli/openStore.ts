@@ -54,3 +54,17 @@ async function open(options: DatabaseOptions, notice: (message: string) => void)
     throw new CliError(code, `database ${name}: ${error.message}`, { cause: error });
   }
 }
+
+/**
+ * Demands a database in which several processes hear of each other.
+ *
+ * @param flag what asks for it
+ * @throws {CliError} exit code 2
+ */
+export function requireSharedStore(args: Arguments, flag: string): void {
+  const options = optionsOf(args);
+  if (options.kind === "sqlite")
+    throw usageError(
+      `${flag} needs PostgreSQL: the SQLite file ${options.file} is for one process; set DATABASE_URL`,
+    );
+}

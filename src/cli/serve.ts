@@ -6,12 +6,13 @@ import { exitCodes, usageError } from "./cliError.ts";
 import { type Arguments, demandFlagsOf, integerFlag } from "./commandLine.ts";
 import { readCertificates } from "./credentialFiles.ts";
 import { readFile } from "./files.ts";
-import { openStore } from "./openStore.ts";
+import { openStore, requireSharedStore } from "./openStore.ts";
 import { OperatorConsole, operatorWish } from "./operatorConsole.ts";
 import { serverLogOf } from "./serveLog.ts";
 import { startOperations } from "./serveOperations.ts";
 import { takeRenewals } from "./serveRenewals.ts";
 import { ServerCredential } from "./serverCredential.ts";
+import { stopSignal } from "./stopSignal.ts";
 
 const dayMs = 86_400_000;
 
@@ -32,6 +33,10 @@ export async function serve(args: Arguments): Promise<number> {
     args.flags.filter((flag) => !otherFlags.includes(flag)),
     args,
   );
+  // What is being read now needs no signal to be read.
+  process.on("SIGHUP", () => {});
+  const workers = integerFlag(args, "workers", { min: 1, max: 64, fallback: 0 });
+  if (workers > 0) return await (await import("./serveWorkers.ts")).serveWorkers(args, workers);
   const host = args.text("host") ?? "0.0.0.0";
   const port = integerFlag(args, "port", { min: 0, max: 65_535, fallback: 5000 });
   const registration = args.text("registration") ?? "open";
@@ -44,14 +49,14 @@ export async function serve(args: Arguments): Promise<number> {
     required: args.has("crl-required"),
     source: crlFile ?? "the CRL",
   };
+  const reusePort = args.has("reuse-port");
+  if (reusePort) requireSharedStore(args, "--reuse-port");
   const wish = operatorWish(args);
   let operator: OperatorConsole | undefined;
   const log = serverLogOf(args, (line) => {
     if (operator === undefined) (args.has("json") ? process.stderr : process.stdout).write(`${line}\n`);
     else operator.notice(line);
   });
-  // What is being read now needs no signal to be read.
-  process.on("SIGHUP", () => {});
   const credential = await ServerCredential.open(
     { cert: args.text("cert") ?? "certs/server_cert.pem", key: args.text("key") ?? "certs/server_key.pem" },
     args,
@@ -68,6 +73,7 @@ export async function serve(args: Arguments): Promise<number> {
       server = await startServer({
         host,
         port,
+        reusePort,
         chain,
         key,
         anchors,
@@ -114,11 +120,4 @@ function isOwn({ code }: ServerError): boolean {
   return (
     code === "CERTIFICATE_EXPIRED" || code === "CERTIFICATE_REFUSED" || code === "NOT_A_SERVER_CERTIFICATE"
   );
-}
-
-/** A second signal while the first is being obeyed ends the process at once, as people expect. */
-function stopSignal() {
-  const { promise: stopped, resolve: stop, reject: fail } = Promise.withResolvers<string>();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop(signal));
-  return { stopped, stop, fail };
 }

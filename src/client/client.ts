@@ -20,6 +20,7 @@ import { Receipts, type VerifiedReceipt } from "./receipts.ts";
 import type { ReconnectPolicy } from "./reconnection.ts";
 import { Revocations } from "./revocations.ts";
 import { innerRoute, networkRoute, type Route } from "./route.ts";
+import { ServerAddresses } from "./serverAddresses.ts";
 import { Session } from "./session.ts";
 import { Vault } from "./vault.ts";
 import { disclose, history, type IndexRange, type RememberedMessage } from "./words.ts";
@@ -61,10 +62,12 @@ export interface OperatorClient extends MemberClient {
  */
 export async function openClient(options: ClientOptions): Promise<Client> {
   const self = openSelf({ ...options, role: "client" });
-  const { host, port, chain, key, random, reconnect, password = () => undefined } = options;
+  const { host, port, alternatives = [], chain, key, random } = options;
+  const { reconnect, password = () => undefined } = options;
   const { handshakeMs } = options.timeouts ?? defaultTimeouts;
-  const dial = { host, port, chain, key, random, handshakeMs };
-  const routeOf = (directory: Directory) => networkRoute({ ...dial, directory });
+  const dial = { chain, key, random, handshakeMs };
+  const addresses = new ServerAddresses({ host, port }, alternatives);
+  const routeOf = (directory: Directory) => networkRoute({ ...dial, addresses, directory });
   return openMember(options, { self, reconnect, password, routeOf });
 }
 

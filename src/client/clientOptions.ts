@@ -4,6 +4,7 @@ import type { Certificate } from "../pki/certificate.ts";
 import type { OnEvent } from "./clientEvents.ts";
 import type { ConnectionTimeouts } from "./connection.ts";
 import type { ReconnectPolicy } from "./reconnection.ts";
+import type { ServerAddress } from "./serverAddresses.ts";
 
 /** What every member's client needs, however it comes to its server. */
 export interface MemberOptions {
@@ -28,6 +29,8 @@ export interface MemberOptions {
 export interface ClientOptions extends MemberOptions {
   readonly host: string;
   readonly port: number;
+  /** Other nodes of the same server, for when that one can't be reached. */
+  readonly alternatives?: readonly ServerAddress[];
   /** The password again, if it is to be had without asking anybody: for a session that can't be resumed any more. */
   readonly password?: () => Promise<string> | undefined;
   /** How a lost connection is brought back once a login has succeeded. Without it, it stays lost and what waits on it fails. */

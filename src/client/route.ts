@@ -3,6 +3,7 @@ import { type DialOptions, dialServer } from "./channelLink.ts";
 import type { ServerLink } from "./connection.ts";
 import type { Self } from "./devices.ts";
 import { type Directory, primaryServerName } from "./directory.ts";
+import type { ServerAddresses } from "./serverAddresses.ts";
 
 /** How a client comes to its server. */
 export interface Route {
@@ -16,12 +17,24 @@ export interface Route {
 
 /** Over the network, as everybody comes who has an account. */
 export function networkRoute(
-  options: Omit<DialOptions, "verifyServer" | "onStep"> & { readonly directory: Directory },
+  options: Omit<DialOptions, "host" | "port" | "verifyServer" | "onStep"> & {
+    readonly addresses: ServerAddresses;
+    readonly directory: Directory;
+  },
 ): Route {
-  const { directory, ...dial } = options;
-  const { host } = dial;
-  const verifyServer: DialOptions["verifyServer"] = (chain) => directory.verifyServer(chain, host);
-  return { host, needsLogin: true, open: (onStep) => dialServer({ ...dial, verifyServer, onStep }) };
+  const { addresses, directory, ...dial } = options;
+  return {
+    get host() {
+      return addresses.current.host;
+    },
+    needsLogin: true,
+    open: (onStep) =>
+      addresses.reach((address) => {
+        const verifyServer: DialOptions["verifyServer"] = (chain) =>
+          directory.verifyServer(chain, address.host);
+        return dialServer({ ...dial, ...address, verifyServer, onStep });
+      }),
+  };
 }
 
 /**

@@ -13,6 +13,7 @@ export function measuredStore(store: Store, meter: ServerMeter): Store {
     log: measured("log", store.log, meter),
     receipts: measured("receipts", store.receipts, meter),
     ...(store.changes === undefined ? {} : { changes: store.changes }),
+    ...(store.crls === undefined ? {} : { crls: measured("crls", store.crls, meter) }),
     sweep: (request) =>
       timed(
         () => store.sweep(request),

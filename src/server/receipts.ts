@@ -187,9 +187,20 @@ async function addSignature(
   throw new Refusal("UNAVAILABLE", "too many sign this receipt at the moment, try again");
 }
 
+/** Tells the members who are online here of a receipt that somebody has signed elsewhere. @throws {StoreError} */
+export async function tellReceipt(
+  services: Pick<Services, "store" | "sessions">,
+  conversation: Hex,
+  size: number,
+): Promise<void> {
+  if (services.sessions.isEmpty) return;
+  const record = await services.store.receipts.receipt(conversation, size);
+  if (record !== undefined) await pushReceipt(services, undefined, record);
+}
+
 async function pushReceipt(
-  { store, sessions }: ReceiptServices,
-  signer: Session,
+  { store, sessions }: Pick<Services, "store" | "sessions">,
+  signer: Session | undefined,
   receipt: { conversation: Hex; size: number; signedData: Uint8Array },
 ): Promise<void> {
   const { conversation, size, signedData } = receipt;

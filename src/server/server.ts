@@ -2,12 +2,13 @@ import { ChannelError } from "../channel/channelError.ts";
 import type { MessageLink } from "../channel/messageLink.ts";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
-import { personOf } from "../pki/identity.ts";
 import { PkiError } from "../pki/pkiError.ts";
-import { type VerifiedCertificate, verifyPath } from "../pki/verifyPath.ts";
 import type { Store } from "../store/store.ts";
 import { Accounts } from "./accounts.ts";
+import { AccountWatch } from "./accountWatch.ts";
 import { CertificateBook } from "./certificateBook.ts";
+import { ChangeFollower } from "./changeFollower.ts";
+import { clientVerifier } from "./clientVerifier.ts";
 import { ConversationLogs } from "./conversationLogs.ts";
 import { DeliveryMarks } from "./deliveryMarks.ts";
 import { describeError } from "./describeError.ts";
@@ -31,12 +32,15 @@ import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import { runSession, type SessionServices } from "./session.ts";
 import { type Member, SessionRegistry } from "./sessionRegistry.ts";
+import { SharedCrls } from "./sharedCrls.ts";
 import { Tickets } from "./tickets.ts";
 
 export interface ServerOptions {
   readonly host: string;
   /** 0: the system chooses. */
   readonly port: number;
+  /** Whether other processes of the same user may listen on the same port: Linux deals the connections out to them. */
+  readonly reusePort?: boolean;
   /** The server's certificate, then its intermediates, DER. */
   readonly chain: readonly Uint8Array[];
   readonly key: PrivateKey;
@@ -107,7 +111,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     authorities: decodedOrNone(options.chain.slice(1)),
     ...(options.crlPolicy === undefined ? {} : { policy: options.crlPolicy }),
   });
-  if (options.crl !== undefined) revocation.replace(options.crl, now());
+  if (options.crl !== undefined) {
+    revocation.replace(options.crl, now());
+    // Another server may have been given a newer one.
+    const take = (file: Uint8Array) => void revocation.replace(file, now());
+    await new SharedCrls({ store, revocation, log }, take).exchange();
+  }
   revocation.requireCurrent(now());
   const identity = new OwnIdentity(serverIdentity(options, revocation));
 
@@ -131,6 +140,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const readiness = new Readiness(shared);
   const logs = new ConversationLogs(store.log, certificates);
   const relay = new Relay({ ...shared, logs });
+  const accountWatch = new AccountWatch(shared);
   const passwords = new PasswordHasher(limits);
   const verifyClient = clientVerifier(shared);
   const tickets = new Tickets({ ...shared, random });
@@ -139,16 +149,23 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const endings = await EndingWatch.create(shared);
   const services: SessionServices = {
     ...shared,
-    ...{ logs, relay, tickets, endings },
+    ...{ logs, relay, tickets, endings, accountWatch },
     accounts: new Accounts({ ...shared, passwords, tickets }),
     handshake: () => ({ random, chain: identity.chain, key: identity.key, verifyClient }),
   };
 
+  const sharedCrls =
+    options.crl === undefined ? undefined : new SharedCrls(shared, (file) => void replaceCrl(shared, file));
+  const follower = new ChangeFollower({ ...shared, relay, accountWatch, sharedCrls });
+  const endFollowing = await store.changes?.follow(follower);
+  // One that came before this was not heard of.
+  sharedCrls?.exchangeSoon();
   const running = new Set<Promise<void>>();
   const operators = new OperatorSessions(services);
   const listener = new Listener({
     host,
     port: options.port,
+    reusePort: options.reusePort === true,
     limits,
     log,
     meter,
@@ -175,6 +192,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     clearInterval(sweeper);
     await endings.stop();
     relay.refuseNewPosts();
+    follower.stop();
+    await endFollowing?.();
+    await sharedCrls?.stop();
     await relay.whenIdle();
     await Promise.all([
       operators.stop(new ChannelError("SHUTTING_DOWN", "the server is shutting down")),
@@ -207,7 +227,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     online: () =>
       [...sessions.all()].map(({ member }) => member).filter(({ account }) => account !== undefined),
     attachOperator: () => operators.attach(),
-    replaceCrl: (file) => replaceCrl(shared, file),
+    replaceCrl(file) {
+      const isNewer = replaceCrl(shared, file);
+      if (isNewer) sharedCrls?.exchangeSoon();
+      return isNewer;
+    },
     async replaceIdentity({ chain, key }) {
       const next = serverIdentity({ chain, key, anchors, now }, revocation);
       identity.requireSameNames(next);
@@ -220,34 +244,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       stopping ??= stop();
       return stopping;
     },
-  };
-}
-
-/** Judges a client's chain: path, purpose, names, revocation. */
-function clientVerifier({ anchors, revocation, now }: Services) {
-  return (chain: readonly Uint8Array[]): VerifiedCertificate => {
-    const [leaf, ...intermediates] = chain.map(decodeCertificate);
-    if (leaf === undefined) throw new PkiError("NO_PATH", "the client has sent no certificate");
-    const { crls, policy } = revocation;
-    const verified = verifyPath({
-      leaf,
-      intermediates,
-      anchors,
-      crls,
-      // A list that is overdue still says who is revoked: first that, then whether anybody else is let in.
-      crlGraceMs: Number.POSITIVE_INFINITY,
-      crlRequired: policy.required,
-      purpose: "client",
-      atMs: now(),
-    });
-    personOf(leaf);
-    try {
-      revocation.requireCurrent(now());
-    } catch (cause) {
-      if (!(cause instanceof ServerError)) throw cause;
-      throw new PkiError("CRL_EXPIRED", cause.message, { cause });
-    }
-    return verified;
   };
 }
 

@@ -5,6 +5,7 @@ import { acceptChannel, type ExchangeOptions } from "../channel/exchange.ts";
 import type { LoginRequest } from "../wire/loginMessages.ts";
 import type { Request, ServerMessage } from "../wire/sessionMessages.ts";
 import { WireError } from "../wire/wireError.ts";
+import type { AccountWatch } from "./accountWatch.ts";
 import { fetchBlob, putBlob } from "./blobs.ts";
 import type { Connection } from "./connection.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
@@ -27,6 +28,7 @@ import type { Ticket, Tickets } from "./tickets.ts";
 import { timed } from "./timed.ts";
 
 export interface SessionServices extends Services, LoginServices {
+  readonly accountWatch: AccountWatch;
   readonly logs: ConversationLogs;
   readonly relay: Relay;
   readonly tickets: Tickets;
@@ -107,6 +109,7 @@ export class ClientSession implements Session {
   readonly ticket: Session["ticket"];
   readonly #connection: SessionConnection;
   readonly #services: SessionServices;
+  #number = 0;
   #postsInFlight = 0;
   #postBytesInFlight = 0;
   #wake: (() => void) | undefined;
@@ -118,6 +121,10 @@ export class ClientSession implements Session {
     const { hash, lastEnding } = entrance.login?.ticket ?? {};
     this.ticket = hash === undefined || lastEnding === undefined ? undefined : { hash, lastEnding };
     this.#services = services;
+  }
+
+  get number(): number {
+    return this.#number;
   }
 
   send(message: ServerMessage): void {
@@ -146,17 +153,20 @@ export class ClientSession implements Session {
   }
 
   async #welcome({ login }: Entrance): Promise<void> {
-    const { store, now, revocation, certificates, sessions, endings } = this.#services;
-    const { fingerprint, username, email } = this.member;
+    const { store, now, revocation, certificates, sessions, accountWatch, endings } = this.#services;
+    const { account, fingerprint, username, email } = this.member;
     await certificates.load([fingerprint]);
     const waiting = await store.keyPackages.count(fingerprint, now());
     const operator = await offeredOperator(this.#services);
+    // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
+    this.#connection.requireOpen();
+    // The operator has no account, and one session at each node.
+    this.#number = account === undefined ? 0 : await accountWatch.begin(account);
     // A CRL may have come since the handshake; from here on it finds this session.
     if (revocation.isRevoked(this.member.certificate))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
     // Just so the operator's command.
     endings.requireNone(this);
-    // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
     this.#connection.requireOpen();
     // From here on without a pause: nothing may be pushed before the answer.
     sessions.add(this);

@@ -42,6 +42,13 @@ export interface AttemptCounter {
   readonly delayMs: (failures: number) => number;
 }
 
+/** Which session of an account is its newest. */
+export interface Standing {
+  readonly account: number;
+  /** The number of its session that began last; 0: none yet. */
+  readonly session: number;
+}
+
 /** Every write is durable when its promise resolves, and atomic; when it rejects, nothing or all of it was stored. */
 export interface AccountStore {
   /** Creates account and certificate together, or neither.
@@ -68,6 +75,13 @@ export interface AccountStore {
     readonly certificate: CertificateRecord;
     readonly nowMs: number;
   }): Promise<"bound" | "certificate_conflict">;
+
+  /** A session of the account begins: it takes the place of all before it, whichever process has them.
+   *  @returns its number, higher than theirs */
+  beginSession(account: number): Promise<number>;
+
+  /** @returns those of the accounts that there are, in no particular order */
+  standings(accounts: readonly number[]): Promise<readonly Standing[]>;
 
   /** Gives an account another password hash, over a password of its owner's choice, if its hash is still `earlier`. Its
    *  tickets are deleted.

@@ -1,11 +1,13 @@
 import type { Hex } from "../base/hex.ts";
 import { type AccountRow, accountColumns, accountOf } from "./accountRow.ts";
-import type { Account, AccountStore, CertificateRecord } from "./accountStore.ts";
+import type { Account, AccountStore, CertificateRecord, Standing } from "./accountStore.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
 import { type CountedFailures, waitAfter } from "./attemptDelay.ts";
 import { type PostgresCertificates, putCertificate } from "./postgresCertificates.ts";
+import { changeChannel, type PostgresChanges } from "./postgresChanges.ts";
 import type { PostgresDatabase, Transaction } from "./postgresDatabase.ts";
 import { unavailable } from "./postgresError.ts";
+import { StoreError } from "./storeError.ts";
 import { Undo } from "./undo.ts";
 
 export type UserRow = AccountRow<boolean>;
@@ -18,10 +20,12 @@ export const selectAccount = `SELECT ${accountColumns},
 export class PostgresAccounts implements AccountStore {
   readonly #db: PostgresDatabase;
   readonly #certificates: PostgresCertificates;
+  readonly #changes: PostgresChanges;
 
-  constructor(db: PostgresDatabase, certificates: PostgresCertificates) {
+  constructor(db: PostgresDatabase, certificates: PostgresCertificates, changes: PostgresChanges) {
     this.#db = db;
     this.#certificates = certificates;
+    this.#changes = changes;
   }
 
   create(account: Parameters<AccountStore["create"]>[0]): Promise<Created> {
@@ -89,6 +93,24 @@ export class PostgresAccounts implements AccountStore {
       transaction.query("UPDATE users SET certificate = $1 WHERE id = $2::bigint", [number, account]);
       return "bound";
     });
+  }
+
+  async beginSession(account: number): Promise<number> {
+    const [begun] = await this.#db.query<{ sessions: number }>(
+      `WITH begun AS (UPDATE users SET sessions = sessions + 1 WHERE id = $1::bigint RETURNING sessions)
+       SELECT sessions, pg_notify($2, $3) FROM begun`,
+      [account, changeChannel, this.#changes.payload({ kind: "account", account })],
+    );
+    if (begun === undefined) throw new StoreError("MISUSE", `there is no account ${account}`);
+    return begun.sessions;
+  }
+
+  async standings(accounts: readonly number[]): Promise<readonly Standing[]> {
+    const rows = await this.#db.query<{ id: number; sessions: number }>(
+      "SELECT id, sessions FROM users WHERE id = ANY($1::bigint[])",
+      [arrayLiteral(accounts)],
+    );
+    return rows.map(({ id, sessions }) => ({ account: id, session: sessions }));
   }
 
   replacePassword(change: Parameters<AccountStore["replacePassword"]>[0]): Promise<boolean> {

@@ -171,6 +171,15 @@ const migrations: readonly string[] = [
     changed_at   BIGINT NOT NULL,
     PRIMARY KEY (conversation, size)
   );
+  `, // How many sessions an account has had: nodes tell by it which of two is the newer one.
+  "ALTER TABLE users ADD COLUMN sessions BIGINT NOT NULL DEFAULT 0",
+  // The newest revocation list of each CA, which nodes hand on to each other.
+  `
+  CREATE TABLE crls (
+    authority TEXT COLLATE "C" PRIMARY KEY,
+    number    TEXT COLLATE "C" NOT NULL,
+    file      BYTEA NOT NULL
+  );
   `,
   `
   ALTER TABLE users ADD COLUMN last_login_at BIGINT,

@@ -6,6 +6,7 @@ import { PostgresCertificates } from "./postgresCertificates.ts";
 import { PostgresChanges } from "./postgresChanges.ts";
 import { type ConnectionOptions, PostgresConnection } from "./postgresConnection.ts";
 import { PostgresControl } from "./postgresControl.ts";
+import { PostgresCrls } from "./postgresCrls.ts";
 import { PostgresDatabase, runTransaction } from "./postgresDatabase.ts";
 import { PostgresFailure, sqlStateOf } from "./postgresError.ts";
 import { PostgresKeyPackages } from "./postgresKeyPackages.ts";
@@ -59,9 +60,9 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
     waitMs: statementTimeoutMs,
     useMs: 2 * statementTimeoutMs,
   });
-  const changes = new PostgresChanges(connection);
+  const changes = new PostgresChanges(connection, db);
   return {
-    accounts: new PostgresAccounts(db, new PostgresCertificates(db)),
+    accounts: new PostgresAccounts(db, new PostgresCertificates(db), changes),
     control: new PostgresControl(db),
     tickets: new PostgresTickets(db),
     keyPackages: new PostgresKeyPackages(db),
@@ -69,6 +70,7 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
     log: new PostgresLog(db, changes),
     receipts: new PostgresReceipts(db, changes),
     changes,
+    crls: new PostgresCrls(db, changes),
     sweep: (request) => sweepPostgres(db, request),
     close: async () => {
       await Promise.all([db.close(), changes.close()]);

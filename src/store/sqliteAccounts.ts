@@ -1,6 +1,6 @@
 import type { Hex } from "../base/hex.ts";
 import { type AccountRow, accountColumns, accountOf } from "./accountRow.ts";
-import type { Account, AccountStore, CertificateRecord } from "./accountStore.ts";
+import type { Account, AccountStore, CertificateRecord, Standing } from "./accountStore.ts";
 import { type CountedFailures, waitAfter } from "./attemptDelay.ts";
 import type { SqliteCertificates } from "./sqliteCertificates.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
@@ -20,6 +20,9 @@ export class SqliteAccounts implements AccountStore {
   readonly #bind;
   readonly #dropPackages;
   readonly #dropTickets;
+  readonly #exists;
+  /** By account. One process has all sessions, and they end with it: their numbers needn't outlive it. */
+  readonly #sessions = new Map<number, number>();
   readonly #replacePassword;
   readonly #failures;
   readonly #countFailure;
@@ -43,6 +46,7 @@ export class SqliteAccounts implements AccountStore {
        WHERE certificate = (SELECT certificate FROM users WHERE id = ?) AND certificate <> ?`,
     );
     this.#dropTickets = db.prepare<null, [number]>("DELETE FROM tickets WHERE account = ?");
+    this.#exists = db.prepare<{ id: number }, [number]>("SELECT id FROM users WHERE id = ?");
     this.#replacePassword = db.prepare<null, [string, number, string]>(
       `UPDATE users SET pwd_hash = ?, salt = NULL, one_time_until = NULL, allows_new_key = 0
        WHERE id = ? AND pwd_hash = ?`,
@@ -114,6 +118,24 @@ export class SqliteAccounts implements AccountStore {
       this.#bind.run(number, change.account);
       return "bound";
     });
+  }
+
+  beginSession(account: number): Promise<number> {
+    return this.#db.read(() => {
+      if (this.#exists.get(account) === null)
+        throw new StoreError("MISUSE", `there is no account ${account}`);
+      const number = (this.#sessions.get(account) ?? 0) + 1;
+      this.#sessions.set(account, number);
+      return number;
+    });
+  }
+
+  standings(accounts: readonly number[]): Promise<readonly Standing[]> {
+    return this.#db.read(() =>
+      accounts.flatMap((account) =>
+        this.#exists.get(account) === null ? [] : [{ account, session: this.#sessions.get(account) ?? 0 }],
+      ),
+    );
   }
 
   replacePassword(change: Parameters<AccountStore["replacePassword"]>[0]): Promise<boolean> {

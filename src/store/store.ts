@@ -2,6 +2,7 @@ import type { AccountControl } from "./accountControl.ts";
 import type { AccountStore } from "./accountStore.ts";
 import type { BlobStore } from "./blobStore.ts";
 import type { ChangeFeed } from "./changeFeed.ts";
+import type { CrlStore } from "./crlStore.ts";
 import type { KeyPackageStore } from "./keyPackageStore.ts";
 import type { LogStore } from "./logStore.ts";
 import type { ReceiptStore } from "./receiptStore.ts";
@@ -21,8 +22,9 @@ export interface Store {
   readonly blobs: BlobStore;
   readonly log: LogStore;
   readonly receipts: ReceiptStore;
-  /** Only where other processes can be heard of. */
+  /** Only where other processes can be heard of: what they do, and what they hand on. */
   readonly changes?: ChangeFeed;
+  readonly crls?: CrlStore;
 
   /** Deletes what has expired: key packages, uploads and blobs that no entry names after `unnamedBlobMs`, welcomes after
    *  `welcomeMs`, tickets that have expired, endings and counters after `counterMs`, when they have no effect any more. Safe at any time. */

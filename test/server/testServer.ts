@@ -56,23 +56,28 @@ export class TestServer {
   #frozenAtMs: number | undefined;
   /** Stands between the server and its store. */
   wrapStore: (store: Store) => Store = (store) => store;
+  readonly #openStore: () => Promise<Store>;
   #running: RunningServer | undefined;
   #people = new Map<string, Person>();
   #clients: RawClient[] = [];
 
-  private constructor(authority: TestAuthority, identity: Issued) {
+  private constructor(authority: TestAuthority, identity: Issued, openStore?: () => Promise<Store>) {
     this.authority = authority;
     this.identity = identity;
+    this.#openStore = openStore ?? (() => openSqliteStore({ file: this.file }));
   }
 
-  /** @param made the CA that users come from, and the server's certificate; by default of its own and of p256 keys */
+  /**
+   * @param made the CA that users come from, the server's certificate and its store; by default of its own, of p256 keys, and a
+   *   file in its folder
+   */
   static async create(
     options: Partial<ServerOptions> = {},
-    made: { authority?: TestAuthority; identity?: Issued } = {},
+    made: { authority?: TestAuthority; identity?: Issued; openStore?: () => Promise<Store> } = {},
   ): Promise<TestServer> {
     const authority = made.authority ?? (await createTestAuthority({ nowMs: Date.now() }));
     const identity = made.identity ?? (await authority.issueServer(["localhost", "127.0.0.1"]));
-    const server = new TestServer(authority, identity);
+    const server = new TestServer(authority, identity, made.openStore);
     await server.start(options);
     return server;
   }
@@ -95,7 +100,7 @@ export class TestServer {
   }
 
   async start(options: Partial<ServerOptions> = {}): Promise<void> {
-    const store = this.wrapStore(await openSqliteStore({ file: this.file }));
+    const store = this.wrapStore(await this.#openStore());
     try {
       this.#running = await startServer({
         host: "127.0.0.1",

@@ -207,6 +207,27 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
           await store.accounts.replacePassword({ account: id + 1_000_000, earlier, passwordHash: "$d" }),
         ).toBe(false);
       });
+
+      test("beginSession() counts up for each account, standings() tell the last one", async () => {
+        const ids: number[] = [];
+        for (let i = 0; i < 3; i++) {
+          const created = await store.accounts.create(account());
+          if (created.kind !== "created") throw new Error(created.kind);
+          ids.push(created.account.id);
+        }
+        const [first = 0, second = 0, third = 0] = ids;
+        const begun = [];
+        for (const id of [first, first, second]) begun.push(await store.accounts.beginSession(id));
+        expect(begun).toEqual([1, 2, 1]);
+        const standings = [...(await store.accounts.standings([third, first, second, 1 << 30]))];
+        expect(standings.sort((a, b) => a.account - b.account)).toEqual([
+          { account: first, session: 2 },
+          { account: second, session: 1 },
+          { account: third, session: 0 },
+        ]);
+        expect(await store.accounts.standings([])).toEqual([]);
+        await expect(store.accounts.beginSession(1 << 30)).rejects.toMatchObject({ code: "MISUSE" });
+      });
     });
 
     describeAccountParts(() => ({ store, other }));
@@ -709,9 +730,64 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         );
         expect([await visible(alice.person), await visible(bob.person)]).toEqual([3, 2]);
         expect(await store.log.members(conversation)).toEqual([alice.person]);
+        const readers = async () =>
+          new Map((await store.log.readers(conversation)).map(({ person, until }) => [person, until]));
+        expect(await readers()).toEqual(
+          new Map([
+            [alice.person, undefined],
+            [bob.person, 2],
+          ]),
+        );
         await change("joined", 3);
+        expect((await readers()).get(bob.person)).toBeUndefined();
+        expect(await store.log.readers(randomHex(16))).toEqual([]);
         expect([await visible(bob.person), await visible(eve.person)]).toEqual([4, 0]);
         expect(await store.log.visibleSize(randomHex(16), alice.person)).toBe(0);
+      });
+
+      test("appendInTurn() of many at the same time: each is judged by what those before it have left", async () => {
+        const alice = await withCertificate(store);
+        const conversation = await conversationOf(store, alice);
+        const results = await Promise.all(
+          Array.from({ length: 8 }, (_, i) =>
+            store.log.appendInTurn(conversation, async () => {
+              const expectedSize = await store.log.size(conversation);
+              const entries = [entry(alice.fingerprint, i + 2)] as const;
+              return { append: append({ conversation, expectedSize, entries }), expectedSize };
+            }),
+          ),
+        );
+        expect(results.every(({ outcome }) => outcome?.kind === "appended")).toBe(true);
+        expect(results.map(({ judged }) => judged.expectedSize).sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+        expect(await store.log.size(conversation)).toBe(9);
+      });
+
+      test("appendInTurn() stores nothing when nothing may stand or the judge fails", async () => {
+        const alice = await withCertificate(store);
+        const conversation = await conversationOf(store, alice);
+        const nothing = await store.log.appendInTurn(conversation, async () => ({
+          append: undefined,
+          why: "refused",
+        }));
+        expect(nothing).toEqual({ judged: { append: undefined, why: "refused" }, outcome: undefined });
+        const failed = store.log.appendInTurn(conversation, () => Promise.reject(new RangeError("bad")));
+        await expect(failed).rejects.toThrow(RangeError);
+        const missing = randomHex(32);
+        const { outcome } = await store.log.appendInTurn(conversation, async () => ({
+          append: append({
+            conversation,
+            expectedSize: 1,
+            entries: [entry(alice.fingerprint, 2)],
+            blobs: [{ sha256: missing, role: "commit", index: 1, owner: alice.person }],
+          }),
+        }));
+        expect(outcome).toEqual({ kind: "blob_missing", sha256: missing });
+        expect(await store.log.size(conversation)).toBe(1);
+        expect(
+          await store.log.append(
+            append({ conversation, expectedSize: 1, entries: [entry(alice.fingerprint, 2)] }),
+          ),
+        ).toEqual({ kind: "appended" });
       });
 
       test("conversationsOf() pages by id with the sizes that the person sees", async () => {
