@@ -23,6 +23,8 @@ export type ClientEvent =
       readonly name: string;
       readonly fingerprint: Hex;
     }
+  /** Own words are in the vault: from here on they come to stand exactly once, even if this process is killed. */
+  | { readonly event: "kept"; readonly conversation: Hex; readonly to: string; readonly text: string }
   /** An own message stands in the log, and the server's signed root is the client's own. */
   | {
       readonly event: "sent";

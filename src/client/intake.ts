@@ -99,7 +99,7 @@ export class Intake {
         const entered = { entry, at, body: logged.body.body, before, after };
         const isOwn = this.#keys.isOwn(entered);
         const followed = await this.#keys.enter(entered, blobs, batch);
-        const landed = this.#land(logged, undefined, batch);
+        const landed = this.#land(logged, batch);
         // Another commit opened the epoch: an own one that waits is of no use any more.
         if (!isOwn)
           for (const item of this.#outbox.items)
@@ -113,9 +113,9 @@ export class Intake {
         return [...effects, this.#membership(logged, action, name())];
       }
       case "leave":
-        return [...this.#land(logged, undefined, batch), this.#membership(logged, "leave", name())];
+        return [...this.#land(logged, batch), this.#membership(logged, "leave", name())];
       case "acknowledge": {
-        const landed = this.#land(logged, undefined, batch);
+        const landed = this.#land(logged, batch);
         return this.#isOwn(entry) ? [...landed, { kind: "said", ...logged.body.body }] : landed;
       }
     }
@@ -125,7 +125,7 @@ export class Intake {
     const { entry, index, at } = logged;
     const received = this.#keys.receive(entry);
     const isOwn = this.#isOwn(entry);
-    const landed = isOwn ? this.#land(logged, received.plaintext, batch) : [];
+    const landed = isOwn ? this.#land(logged, batch) : [];
     if (received.kind === "outside") return [...landed, { kind: "unreadable", index }];
     // Words are UTF-8: anything else can be neither shown nor disclosed.
     const text = received.kind === "opened" ? decodeUtf8(received.plaintext) : undefined;
@@ -141,9 +141,9 @@ export class Intake {
     return [{ kind: "event", event }];
   }
 
-  #land(logged: LoggedEntry, plaintext: Uint8Array | undefined, batch: VaultBatch): Effect[] {
+  #land(logged: LoggedEntry, batch: VaultBatch): Effect[] {
     if (!this.#isOwn(logged.entry)) return [];
-    const item = this.#outbox.land(logged.entry, formatEntry(logged.entry), plaintext, batch);
+    const item = this.#outbox.land(logged.entry, formatEntry(logged.entry), batch);
     return item === undefined ? [] : [{ kind: "landed", item, logged }];
   }
 

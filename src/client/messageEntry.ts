@@ -13,7 +13,7 @@ import type { EpochKeys } from "./epochKeys.ts";
 /** What a message entry turned out to be for this client. */
 export type Received =
   | { readonly kind: "opened"; readonly opening: Uint8Array; readonly plaintext: Uint8Array }
-  | { readonly kind: "outside" | "disputed"; readonly plaintext?: undefined };
+  | { readonly kind: "outside" | "disputed" };
 
 /**
  * Everything that makes words an entry of the log: commitment, ciphertext, signature.

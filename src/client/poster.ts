@@ -8,7 +8,7 @@ import type { ConversationContext } from "./conversationContext.ts";
 import { conversationClosed } from "./conversationErrors.ts";
 import type { ConversationKeys } from "./conversationKeys.ts";
 import { sealEntry } from "./messageEntry.ts";
-import type { Outbox, OutgoingItem } from "./outbox.ts";
+import { isCommit, type Outbox, type OutgoingItem } from "./outbox.ts";
 import { judgeRefusal } from "./refusalPolicy.ts";
 import type { VerifiedLog } from "./verifiedLog.ts";
 
@@ -34,6 +34,7 @@ export class Poster {
   readonly #context: ConversationContext;
   readonly #conversation: Hex;
   readonly #parts: { log: VerifiedLog; keys: ConversationKeys; outbox: Outbox };
+  readonly #onKept: (item: OutgoingItem) => void;
   readonly #onAccepted: (line: string, answer: AnswerTo<"post">) => void;
   readonly #onRefused: () => void;
   #awaiting = 0;
@@ -44,6 +45,8 @@ export class Poster {
     context: ConversationContext;
     conversation: Hex;
     parts: { log: VerifiedLog; keys: ConversationKeys; outbox: Outbox };
+    /** Words are in the vault for the first time. */
+    onKept: (item: OutgoingItem) => void;
     onAccepted: (line: string, answer: AnswerTo<"post">) => void;
     /** Called when every answer is there and one of them was a refusal. */
     onRefused: () => void;
@@ -51,6 +54,7 @@ export class Poster {
     this.#context = options.context;
     this.#conversation = options.conversation;
     this.#parts = options.parts;
+    this.#onKept = options.onKept;
     this.#onAccepted = options.onAccepted;
     this.#onRefused = options.onRefused;
   }
@@ -65,7 +69,6 @@ export class Poster {
     },
   ): void {
     const { outbox } = this.#parts;
-    const batch = this.#context.vault.batch();
     const posts: OutgoingItem[] = [];
     while (connection !== undefined && this.#refusal === undefined) {
       const inFlight = outbox.inFlight;
@@ -83,9 +86,22 @@ export class Poster {
       item.inFlight = true;
       posts.push(item);
     }
-    for (const item of outbox.items) if (!item.isStored) outbox.store(item, batch);
-    this.#context.vault.commit(batch);
+    this.keep();
     if (connection !== undefined) for (const item of posts) this.#post(connection, item);
+  }
+
+  /** Makes what was added or signed durable, also against a loss of power, and tells of words that the vault has from now on. */
+  keep(): void {
+    const { outbox } = this.#parts;
+    const { vault } = this.#context;
+    const batch = vault.batch();
+    for (const item of outbox.items) if (!item.isStored) outbox.store(item, batch);
+    vault.commit(batch);
+    // Whoever is told may add more, which the vault does not have yet.
+    for (const item of outbox.items.filter(({ isKept }) => !isKept)) {
+      item.isKept = true;
+      if (item.kind === "message") this.#onKept(item);
+    }
   }
 
   /** An own entry has come to stand. */
@@ -120,6 +136,7 @@ export class Poster {
         item.refused = true;
         return { kind: "again", error };
       case "post again":
+        this.#renumber();
         return { kind: "again", error };
       case "wait":
       case "upload again":
@@ -143,6 +160,14 @@ export class Poster {
       if (isCommit(item)) keys.dropPending(batch);
       item.settle?.reject(error);
     }
+    this.#context.vault.commit(batch);
+  }
+
+  /** The log has been fetched: an own entry in it that came from here was taken out. */
+  #renumber(): void {
+    const { outbox, log } = this.#parts;
+    const batch = this.#context.vault.batch();
+    outbox.renumber(log.nextSeqno(this.#context.self.certificate.fingerprint), batch);
     this.#context.vault.commit(batch);
   }
 
@@ -217,10 +242,6 @@ export const noComplaints: Complaints = { disputed: [], unprocessable: [] };
 
 export function hasComplaints({ disputed, unprocessable }: Complaints): boolean {
   return disputed.length > 0 || unprocessable.length > 0;
-}
-
-export function isCommit({ kind }: { kind: string }): boolean {
-  return kind === "create" || kind === "membership";
 }
 
 function isLeave({ kind }: { kind: string }): boolean {

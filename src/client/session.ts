@@ -1,38 +1,13 @@
 import { visible } from "../base/visible.ts";
 import type { OfferedOperator } from "../wire/operatorMessages.ts";
 import { ClientError } from "./clientError.ts";
-import type { OnEvent } from "./clientEvents.ts";
 import { clockWarning } from "./clockDifference.ts";
-import {
-  type AnswerTo,
-  Connection,
-  type ConnectionTimeouts,
-  type EntryRequest,
-  type Push,
-} from "./connection.ts";
-import type { Self } from "./devices.ts";
-import { type Directory, primaryServerName } from "./directory.ts";
-import { type KeyPackages, type PackagesWaiting, waitingOf } from "./keyPackages.ts";
-import { Reconnection, type ReconnectPolicy } from "./reconnection.ts";
-import type { Revocations } from "./revocations.ts";
-import type { Route } from "./route.ts";
+import { type AnswerTo, Connection, type EntryRequest, type Push } from "./connection.ts";
+import { primaryServerName } from "./directory.ts";
+import { type PackagesWaiting, waitingOf } from "./keyPackages.ts";
+import { Reconnection } from "./reconnection.ts";
+import type { SessionOptions } from "./sessionOptions.ts";
 import type { SessionUser } from "./sessionUser.ts";
-
-export interface SessionOptions {
-  readonly route: Route;
-  readonly self: Self;
-  readonly directory: Directory;
-  readonly revocations: Revocations;
-  readonly keyPackages: KeyPackages;
-  readonly random: (length: number) => Uint8Array;
-  readonly now: () => number;
-  readonly timeouts: ConnectionTimeouts;
-  /** The password again, if it is to be had without asking anybody: once the server doesn't know the session any more. */
-  readonly password: () => Promise<string> | undefined;
-  /** `undefined`: a lost connection stays lost. */
-  readonly reconnect: ReconnectPolicy | undefined;
-  readonly onEvent: OnEvent;
-}
 
 /** At most one connection to the server, from dialling to its end, and what it takes to be on it: account, key packages, CRL. */
 export class Session {

@@ -12,8 +12,7 @@ import type { ConversationContext } from "./conversationContext.ts";
 import type { ConversationKeys } from "./conversationKeys.ts";
 import { idOf } from "./devices.ts";
 import { commitHash, rosterOf } from "./groupFollower.ts";
-import type { Outbox, OutgoingItem } from "./outbox.ts";
-import { isCommit } from "./poster.ts";
+import { isCommit, type Outbox, type OutgoingItem } from "./outbox.ts";
 import type { PendingRecord } from "./vaultRecords.ts";
 import type { VerifiedLog } from "./verifiedLog.ts";
 
@@ -80,8 +79,8 @@ export class Upkeep {
     if (state === undefined) return false;
     if (item.kind !== "message")
       return state.senders.get(this.#context.self.certificate.fingerprint)?.inRoster === true;
-    const isCurrent = keys.pending === undefined && keys.epoch === state.epoch;
-    return isCurrent && !state.closed && this.obstacles.length === 0;
+    // An own commit that waits stands before all words that were not signed yet: those whose turn comes sooner are of this epoch.
+    return keys.epoch === state.epoch && !state.closed && this.obstacles.length === 0;
   }
 
   /** Why nothing goes, now that everything was done that can be; `undefined` while something is on its way. */
@@ -106,11 +105,22 @@ export class Upkeep {
       const action = this.#due();
       if (action !== undefined) await this.#prepare(action, connection);
     }
+    this.#clearWay();
     const { pending } = keys;
     if (pending === undefined || this.#uploaded === pending) return;
     for (const blob of [pending.commit, pending.welcome, pending.group])
       if (blob !== null) await uploadBlob(connection, blob);
     this.#uploaded = pending;
+  }
+
+  /** Words that were signed and can't go before the own commit, because of what it is for, go behind it. */
+  #clearWay(): void {
+    const { outbox } = this.#parts;
+    const [first] = outbox.items.filter((item) => isCommit(item) || item.kind === "message");
+    if (outbox.inFlight.length > 0 || first?.kind !== "message" || this.mayPost(first)) return;
+    const batch = this.#context.vault.batch();
+    outbox.giveWay(batch);
+    this.#context.vault.commit(batch);
   }
 
   /** A pending commit without an entry is of no use. */

@@ -9,11 +9,11 @@ import { emptyRoot } from "../../src/log/merkle.ts";
 import type { PostgresAddress } from "../../src/store/postgresAddress.ts";
 import { createTestAuthority } from "../pki/testAuthority.ts";
 import { spawnServer } from "../server/childServer.ts";
-import { RawClient } from "../server/rawClient.ts";
 import { TestConversation } from "../server/testConversation.ts";
 import { personOf } from "../server/testServer.ts";
 import { hasPostgres, PostgresServer } from "../store/postgresServer.ts";
 import { cpuSeconds } from "./cpuSeconds.ts";
+import { RelayLoad } from "./relayLoad.ts";
 
 /**
  * Durable posts a second through real servers in processes of their own, each pushed to the other member: one server on SQLite,
@@ -32,53 +32,6 @@ const posts = each * pairs;
 const authority = await createTestAuthority();
 const identity = await authority.issueServer(["localhost", "127.0.0.1"]);
 
-async function connected(username: string, port: number) {
-  const person = personOf(await authority.issueUser(username), username, `${username}@example.org`);
-  const client = await RawClient.connect(port, person, { ca: authority.ca });
-  const { email, password } = person;
-  await client.expect("authenticated", { type: "register", email, username, password });
-  return { person, client };
-}
-
-interface Work {
-  readonly author: Awaited<ReturnType<typeof connected>>;
-  readonly reader: Awaited<ReturnType<typeof connected>>;
-  readonly lines: readonly string[];
-}
-
-/** @param i which pair; of several servers the two take different ones */
-async function begin(i: number, ports: readonly number[]): Promise<Work> {
-  const portOf = (who: number) => ports[(i + who) % ports.length] ?? 0;
-  const [author, reader] = [
-    await connected(`author${i}`, portOf(0)),
-    await connected(`reader${i}`, portOf(1)),
-  ];
-  const conversation = new TestConversation({ authority, identity }, author.person, reader.person);
-  await conversation.post(
-    author.client,
-    await conversation.create(author.client, author.person, [reader.person]),
-  );
-  await reader.client.push("pushed");
-  const view = { size: 1, root: conversation.rootAt(1) };
-  const lines = Array.from({ length: each }, (_, n) =>
-    conversation.message(author.person, { seqno: n + 2, view }),
-  );
-  return { author, reader, lines };
-}
-
-async function send({ author, reader, lines }: Work, latencies: number[]): Promise<void> {
-  let next = 0;
-  const lane = async () => {
-    for (let line = lines[next++]; line !== undefined; line = lines[next++]) {
-      const startedMs = performance.now();
-      await author.client.expect("accepted", { type: "post", line });
-      latencies.push(performance.now() - startedMs);
-    }
-  };
-  await Promise.all(Array.from({ length: window }, lane));
-  for (let read = 0; read < lines.length; ) read += (await reader.client.push("pushed")).entries.length;
-}
-
 /** @returns CPU of all servers, µs a post */
 async function measure(name: string, servers: number, address?: PostgresAddress): Promise<number> {
   const folder = mkdtempSync(join(process.argv[5] ?? tmpdir(), "securechat-bench-"));
@@ -86,14 +39,14 @@ async function measure(name: string, servers: number, address?: PostgresAddress)
   const running: Awaited<ReturnType<typeof spawnServer>>[] = [];
   for (let i = 0; i < servers; i++)
     running.push(await spawnServer(folder, { authority, identity, ...database }));
-  const ports = running.map(({ port }) => port);
-  const conversations: Work[] = [];
-  for (let i = 0; i < pairs; i++) conversations.push(await begin(i, ports));
+  const load = await RelayLoad.begin(
+    { authority, identity },
+    { ports: running.map(({ port }) => port), pairs, each },
+  );
   const cpu = () => running.reduce((sum, { child }) => sum + cpuSeconds(child.pid), 0);
-  const latencies: number[] = [];
   const cpuBefore = cpu();
   const startedMs = performance.now();
-  await Promise.all(conversations.map((work) => send(work, latencies)));
+  const latencies = await load.send(window);
   const seconds = (performance.now() - startedMs) / 1000;
   const cpuMicros = ((cpu() - cpuBefore) * 1e6) / posts;
   latencies.sort((a, b) => a - b);
@@ -101,7 +54,7 @@ async function measure(name: string, servers: number, address?: PostgresAddress)
   process.stdout.write(
     `${name.padEnd(24)} ${Math.round(posts / seconds)} posts/s, p50 ${percentile(0.5)} ms, p99 ${percentile(0.99)} ms, server CPU a post ${cpuMicros.toFixed(0)} µs\n`,
   );
-  for (const { author, reader } of conversations) for (const { client } of [author, reader]) client.close();
+  load.close();
   for (const { child } of running) {
     child.kill();
     await child.exited;

@@ -4,10 +4,18 @@ import { crypto } from "../../src/crypto/crypto.ts";
 import type { PostgresAddress } from "../../src/store/postgresAddress.ts";
 import type { Issued, TestAuthority } from "../pki/testAuthority.ts";
 
+interface ChildServerOptions {
+  readonly authority: TestAuthority;
+  readonly identity: Issued;
+  readonly address?: PostgresAddress;
+  /** Where the profile of its processor time is written when SIGINT ends it. */
+  readonly profileFolder?: string;
+}
+
 /** Starts a server in a process of its own, under the same provider, on the store in `folder` or that in a database. */
 export async function spawnServer(
   folder: string,
-  { authority, identity, address }: { authority: TestAuthority; identity: Issued; address?: PostgresAddress },
+  { authority, identity, address, profileFolder }: ChildServerOptions,
 ): Promise<{ child: Bun.Subprocess<"ignore", "pipe", "inherit">; port: number }> {
   const config = join(folder, "config.json");
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
@@ -23,7 +31,8 @@ export async function spawnServer(
     { mode: 0o600 },
   );
   const script = new URL("./serveUntilKilled.ts", import.meta.url).pathname;
-  const child = Bun.spawn([process.execPath, script, config], {
+  const profile = profileFolder === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profileFolder}`];
+  const child = Bun.spawn([process.execPath, ...profile, script, config], {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "inherit",

@@ -33,4 +33,6 @@ const server = await startServer({
   now: Date.now,
   log: () => undefined,
 });
+// For a profile, which is written at the end.
+process.once("SIGINT", () => process.exit(0));
 process.stdout.write(`${server.port}\n`);
