@@ -73,7 +73,10 @@ export class Announcements {
       case "unprocessable": {
         this.#standing.complain("unprocessable", effect.index);
         const why = effect.reason instanceof Error ? visible(effect.reason.message) : "";
-        this.#warn("UNPROCESSABLE", `a change of the group could not be followed: ${why}`);
+        this.#warn(
+          "UNPROCESSABLE",
+          `entry ${effect.index}, a change of the group by ${visible(effect.by)}, is not good: ${why}`,
+        );
         return;
       }
       case "joined":
@@ -88,7 +91,7 @@ export class Announcements {
     if (this.#unreadable > 0)
       this.#warn(
         "UNREADABLE",
-        `${this.#unreadable} messages can't be read: this device was not in the conversation then`,
+        `${this.#unreadable} messages can't be read: this device did not have the keys then`,
       );
     this.#unreadable = 0;
     const waiting = this.#waiting;

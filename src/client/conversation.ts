@@ -68,7 +68,8 @@ export class Conversation {
       onKeyPackageUsed: () => owner.keyPackageUsed(),
     });
     const parts = { log: standing.log, keys: this.#keys, outbox };
-    this.#upkeep = new Upkeep({ context, conversation: id, parts });
+    const onDue = () => this.#steps.wake();
+    this.#upkeep = new Upkeep({ context, conversation: id, parts, onDue });
     this.#poster = new Poster({
       context,
       conversation: id,
@@ -129,7 +130,7 @@ export class Conversation {
 
   /** A connection is there: catch up, then send what waits. */
   connected(): void {
-    this.#upkeep.forgetUploads();
+    this.#upkeep.startOver();
     this.impediments.resume();
     this.#mustAsk();
     this.#steps.wake();
@@ -219,6 +220,7 @@ export class Conversation {
     this.#steps.close();
     this.#keep();
     this.disconnected(this.impediments.close());
+    this.#upkeep.close();
     this.#keys.wipe();
     this.standing.close();
   }

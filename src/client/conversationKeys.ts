@@ -34,8 +34,13 @@ export interface RosterEntry {
 }
 
 /** How far the client is in the group after an entry that opened an epoch. */
-export type Followed =
-  | { readonly kind: "member"; readonly by: "own commit" | "commit" | "welcome" }
+export type Entered =
+  | {
+      readonly kind: "member";
+      readonly by: "own commit" | "commit" | "welcome";
+      /** The commit is good, and what others are to come in by is not. */
+      readonly badGroupInfo?: unknown;
+    }
   /** Not in the roster, or there is no way in but an external commit. */
   | { readonly kind: "outside"; readonly reason: string }
   /** The commit could not be applied, or leads elsewhere than the log says. */
@@ -96,7 +101,7 @@ export class ConversationKeys {
   }
 
   /** Goes into the epoch that an accepted entry opened, if there is a way. Old secrets go with the same batch. */
-  async enter(entered: RosterEntry, blobs: EpochBlobs | undefined, batch: VaultBatch): Promise<Followed> {
+  async enter(entered: RosterEntry, blobs: EpochBlobs | undefined, batch: VaultBatch): Promise<Entered> {
     const { after, body } = entered;
     const entry = epochEntryOf(this.#conversation, entered);
     const own = after.roster.find((row) => row.fingerprint === this.#own);
@@ -111,17 +116,22 @@ export class ConversationKeys {
       if (own === undefined) return this.#leave("this device is not in the roster");
       if (blobs === undefined) throw new Error("blobs were not fetched");
       if (this.#record.epoch === after.epoch - 1 && this.#record.epoch > 0) {
-        const opened = await this.#context.groups.follow(this.state(), entry, blobs);
-        this.#take(opened, { device: own.device, at: entered.at, isOwnPath: false, isDue: false });
-        return { kind: "member", by: "commit" };
+        const { badGroupInfo, ...opened } = await this.#context.groups.follow(this.state(), entry, blobs);
+        const isDue = badGroupInfo !== undefined || this.#record.path_due;
+        this.#take(opened, { device: own.device, at: entered.at, isOwnPath: false, isDue });
+        return { kind: "member", by: "commit", badGroupInfo };
       }
       const device = this.#context.devices.find(own.device);
       if (device === undefined || body.welcome === null || !isAdmittedBy(entered, this.#own))
         return this.#leave("there is no welcome for this device");
       const { keyPackages, groups } = this.#context;
-      const { used, ...opened } = await groups.join({ entry, blobs, device, keyPackages, batch });
-      this.#take(opened, { device: own.device, at: entered.at, isOwnPath: true, isDue: used.lastResort });
-      return { kind: "member", by: "welcome" };
+      const { used, badGroupInfo, ...opened } = await groups.join({
+        ...{ entry, blobs, device, keyPackages, batch },
+      });
+      // A fresh path brings a GroupInfo along that is good.
+      const isDue = used.lastResort || badGroupInfo !== undefined;
+      this.#take(opened, { device: own.device, at: entered.at, isOwnPath: true, isDue });
+      return { kind: "member", by: "welcome", badGroupInfo };
     } catch (reason) {
       this.#leave("");
       const isLate = reason instanceof ClientError && reason.code === "NOT_INVITED";
@@ -199,12 +209,12 @@ export class ConversationKeys {
   ): void {
     this.#keys?.wipe();
     this.#keys = keys;
-    const path = isOwnPath ? { path_at: at, path_messages: 0, path_due: isDue } : {};
-    this.#update({ device, epoch: keys.epoch, ...path });
+    const path = isOwnPath ? { path_at: at, path_messages: 0 } : {};
+    this.#update({ device, epoch: keys.epoch, path_due: isDue, ...path });
     this.#setState(state);
   }
 
-  #leave(reason: string): Followed {
+  #leave(reason: string): Entered {
     this.wipe();
     this.#update(outsideRecord);
     this.#setState(null);

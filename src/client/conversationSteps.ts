@@ -9,7 +9,7 @@ import { IdleWaiters } from "./idleWaiters.ts";
 import type { Impediments } from "./impediments.ts";
 import type { Inbox } from "./inbox.ts";
 import type { Intake } from "./intake.ts";
-import { isCommit, type Outbox, type OutgoingItem } from "./outbox.ts";
+import type { Outbox, OutgoingItem } from "./outbox.ts";
 import { noComplaints, type Poster } from "./poster.ts";
 import type { Standing } from "./standing.ts";
 import type { Upkeep } from "./upkeep.ts";
@@ -152,7 +152,7 @@ export class ConversationSteps {
   }
 
   async #takeArrivals(): Promise<void> {
-    const { standing, inbox, intake, announcements, upkeep, poster } = this.#parts;
+    const { standing, inbox, intake, announcements, poster } = this.#parts;
     const name = () => standing.name;
     for (let taken = 0; taken < maxBatchEntries; taken++) {
       const arrival = inbox.next;
@@ -163,9 +163,7 @@ export class ConversationSteps {
       if (isKnown) standing.requireKnownRoot();
       for (const effect of effects) {
         announcements.note(effect);
-        if (effect.kind !== "landed") continue;
-        poster.landed();
-        if (isCommit(effect.item)) upkeep.succeeded();
+        if (effect.kind === "landed") poster.landed();
       }
     }
     this.#wanted = true;

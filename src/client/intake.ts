@@ -8,7 +8,7 @@ import { downloadBlob } from "./blobs.ts";
 import { ClientError } from "./clientError.ts";
 import type { ClientEvent } from "./clientEvents.ts";
 import type { ConversationContext } from "./conversationContext.ts";
-import type { ConversationKeys } from "./conversationKeys.ts";
+import type { ConversationKeys, Entered } from "./conversationKeys.ts";
 import type { EpochBlobs } from "./groupFollower.ts";
 import { learnCertificates } from "./learnCertificates.ts";
 import type { Outbox, OutgoingItem } from "./outbox.ts";
@@ -31,8 +31,13 @@ export type Effect =
   | { readonly kind: "landed"; readonly item: OutgoingItem; readonly logged: LoggedEntry }
   /** A message that can't be opened, or not to what was signed. */
   | { readonly kind: "disputed"; readonly index: number }
-  /** A commit that can't be followed. */
-  | { readonly kind: "unprocessable"; readonly index: number; readonly reason: unknown }
+  /** A commit that can't be followed, or that others can't come in after. */
+  | {
+      readonly kind: "unprocessable";
+      readonly index: number;
+      readonly by: string;
+      readonly reason: unknown;
+    }
   /** An own `acknowledge` said this. */
   | { readonly kind: "said"; readonly disputed: readonly number[]; readonly unprocessable: readonly number[] }
   /** A message from before this device's epoch. */
@@ -98,7 +103,7 @@ export class Intake {
       case "membership": {
         const entered = { entry, at, body: logged.body.body, before, after };
         const isOwn = this.#keys.isOwn(entered);
-        const followed = await this.#keys.enter(entered, blobs, batch);
+        const reached = await this.#keys.enter(entered, blobs, batch);
         const landed = this.#land(logged, batch);
         // Another commit opened the epoch: an own one that waits is of no use any more.
         if (!isOwn)
@@ -107,9 +112,10 @@ export class Intake {
         this.#pin(entered.body, at, batch);
         const action = logged.body.kind === "create" ? "create" : logged.body.body.action;
         const effects: Effect[] = [...landed];
-        if (followed.kind === "unprocessable")
-          effects.push({ kind: "unprocessable", index: logged.index, reason: followed.reason });
-        else if (followed.kind === "member" && followed.by === "welcome") effects.push({ kind: "joined" });
+        const reason = faultOf(reached);
+        const by = after.senders.get(entry.sender)?.username ?? "";
+        if (reason !== undefined) effects.push({ kind: "unprocessable", index: logged.index, by, reason });
+        if (reached.kind === "member" && reached.by === "welcome") effects.push({ kind: "joined" });
         return [...effects, this.#membership(logged, action, name())];
       }
       case "leave":
@@ -207,4 +213,10 @@ export class Intake {
   #isOwn({ sender }: Entry): boolean {
     return sender === this.#context.self.certificate.fingerprint;
   }
+}
+
+/** What there is to say against the commit. */
+function faultOf(entered: Entered): unknown {
+  if (entered.kind === "unprocessable") return entered.reason;
+  return entered.kind === "member" ? entered.badGroupInfo : undefined;
 }

@@ -136,9 +136,16 @@ async function checkBeyondLog(
     return [];
   }
   const { person } = session.member;
+  const nowMs = services.now();
+  if (entry.kind === "membership") {
+    // Also for those that are refused below, which costs more.
+    const subject = `commit:${person}:${entry.conversation}`;
+    const waitMs = await store.accounts.takeToken({ subject, ...limits.commits, nowMs });
+    if (waitMs > 0) throw tryLater("too many changes of the group", waitMs);
+  }
   const blobs = await checkGroup(services, { entry, person, before, at });
   if (entry.kind === "create") {
-    const bucket = { subject: `create:${person}`, ...limits.conversationCreations, nowMs: services.now() };
+    const bucket = { subject: `create:${person}`, ...limits.conversationCreations, nowMs };
     const waitMs = await store.accounts.takeToken(bucket);
     if (waitMs > 0) throw tryLater("too many new conversations", waitMs);
   }

@@ -36,6 +36,8 @@ export interface ServerLimits {
   readonly keyPackageTakes: TokenBucket;
   readonly keyPackageTakesPerTarget: TokenBucket;
   readonly conversationCreations: TokenBucket;
+  /** Commits of one person in one conversation: each ends the epoch that the others write in. */
+  readonly commits: TokenBucket;
   readonly receiptSignatures: TokenBucket;
   /** One token a mark. */
   readonly deliveryMarks: TokenBucket;
@@ -78,6 +80,7 @@ export const defaultLimits: ServerLimits = {
   keyPackageTakes: { capacity: 300, refillMs: 10 * second },
   keyPackageTakesPerTarget: { capacity: 10, refillMs: 6 * minute },
   conversationCreations: { capacity: 100, refillMs: 5 * minute },
+  commits: { capacity: 32, refillMs: 5 * second },
   receiptSignatures: { capacity: 60, refillMs: 5 * second },
   deliveryMarks: { capacity: 128, refillMs: 50 },
 };
