@@ -133,6 +133,8 @@ export type WarningCode =
   | "DISPUTED"
   | "UNREADABLE"
   | "UNPROCESSABLE"
+  /** Another member says that it could not open a message, or that it has no keys for now. */
+  | "NOT_READ"
   | "REJOINED"
   | "LAST_RESORT"
   | "TRANSCRIPT_REPAIRED"

@@ -1,6 +1,7 @@
 import { decodeUtf8 } from "../base/bytes.ts";
 import type { Hex } from "../base/hex.ts";
-import { type CreateBody, decodeBody, type MembershipBody } from "../log/bodies.ts";
+import { visible } from "../base/visible.ts";
+import { type AcknowledgeBody, type CreateBody, decodeBody, type MembershipBody } from "../log/bodies.ts";
 import { type Entry, formatEntry } from "../log/entry.ts";
 import { isSamePerson } from "../log/roster.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
@@ -122,7 +123,9 @@ export class Intake {
         return [...this.#land(logged, batch), this.#membership(logged, "leave", name())];
       case "acknowledge": {
         const landed = this.#land(logged, batch);
-        return this.#isOwn(entry) ? [...landed, { kind: "said", ...logged.body.body }] : landed;
+        return this.#isOwn(entry)
+          ? [...landed, { kind: "said", ...logged.body.body }]
+          : [...landed, ...this.#notRead(entry, logged.body.body)];
       }
     }
   }
@@ -145,6 +148,21 @@ export class Intake {
     const { conversation, seqno } = entry;
     const event = { event: "message", conversation, to, from, email, seqno, index, at, text } as const;
     return [{ kind: "event", event }];
+  }
+
+  /** What another member could not read is of interest to whoever writes to it. It says so itself: it may be wrong or lie. */
+  #notRead({ sender, conversation }: Entry, { disputed, unprocessable }: AcknowledgeBody): Effect[] {
+    const by = visible(this.#log.state?.senders.get(sender)?.username ?? "");
+    const messages: string[] = [];
+    if (disputed.length > 0) messages.push(`${by} says that it could not open ${entriesText(disputed)}`);
+    if (unprocessable.length > 0)
+      messages.push(
+        `${by} says that it can't follow ${entriesText(unprocessable)}: until it is back it may read nothing`,
+      );
+    return messages.map((message) => ({
+      kind: "event",
+      event: { event: "warning", code: "NOT_READ", message, conversation },
+    }));
   }
 
   #land(logged: LoggedEntry, batch: VaultBatch): Effect[] {
@@ -219,4 +237,9 @@ export class Intake {
 function faultOf(entered: Entered): unknown {
   if (entered.kind === "unprocessable") return entered.reason;
   return entered.kind === "member" ? entered.badGroupInfo : undefined;
+}
+
+/** @param indexes as many as somebody else liked */
+function entriesText([first, ...others]: readonly number[]): string {
+  return others.length === 0 ? `entry ${first}` : `entry ${first} and ${others.length} more`;
 }

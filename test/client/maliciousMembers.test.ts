@@ -2,13 +2,17 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { encodeHex, type Hex, isHex } from "../../src/base/hex.ts";
+import { rosterOf } from "../../src/client/groupFollower.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { encodeDisclosure } from "../../src/evidence/disclosure.ts";
-import { createGroup, type PendingCommit } from "../../src/group/conversationGroup.ts";
+import { addMembers, createGroup, type PendingCommit } from "../../src/group/conversationGroup.ts";
+import { createDevice } from "../../src/group/device.ts";
 import { decodeGroupInfo } from "../../src/group/mlsMessage.ts";
-import { encodeAcknowledgeBody } from "../../src/log/bodies.ts";
+import { encodeAcknowledgeBody, encodeCreateBody, type RosterRow } from "../../src/log/bodies.ts";
+import { type Entry, formatEntry } from "../../src/log/entry.ts";
 import type { ServerMessage } from "../../src/wire/sessionMessages.ts";
 import { forgeGroupInfo, spoilPath } from "../group/forge.ts";
+import { newDevice, newKeyPackage } from "../server/testServer.ts";
 import { findingsOf, Trio, type TrioEntry } from "./trio.ts";
 
 let trio: Trio;
@@ -174,6 +178,11 @@ describe("a change of keys by a member", () => {
       await trio.changed(answers);
       await trio.talk();
       for (const who of by) expect(trio.firstWordOn(1, who)).toBe("unprocessable");
+      // Whoever writes to somebody that has no keys is told.
+      const told = trio.of(trio.alice, "warning").filter(({ code }) => code === "NOT_READ");
+      expect(told.map(({ message }) => message)).toEqual([
+        "bob says that it can't follow entry 1: until it is back it may read nothing",
+      ]);
       expect(trio.commits().sort()).toEqual([...answers, "update by mallory"].sort());
       const report = await trio.verify();
       expect(report.verdict).toBe("valid");
@@ -202,7 +211,7 @@ describe("a change of keys by a member", () => {
     await trio.warned("UNPROCESSABLE");
     await trio.talk();
     for (const { texts } of trio.honest) expect(texts).toContain("behind it");
-    expect(trio.of(trio.alice, "warning").map(({ code }) => code)).toEqual(["UNPROCESSABLE"]);
+    expect(trio.of(trio.alice, "warning").map(({ code }) => code)).not.toContain("UNREADABLE");
   });
 
   const invitations: [string, (made: PendingCommit) => Promise<PendingCommit>, string][] = [
@@ -300,3 +309,147 @@ test("who disputes what it has signed for is shown to have done so late, and pro
     "line 2: mallory says that it could not apply this entry, which changes no keys: that means nothing",
   ]);
 });
+
+describe("the server refuses a member", () => {
+  /** Posts each of these and expects its code; nothing has changed then, and all three go on. */
+  async function refuses(attempts: readonly (readonly [string, () => Promise<ServerMessage>, string])[]) {
+    const { mallory } = trio;
+    const { size } = mallory;
+    const answers: string[] = [];
+    for (const [what, attempt] of attempts) {
+      const answer = await attempt();
+      answers.push(`${what}: ${answer.type === "refused" ? answer.code : answer.type}`);
+    }
+    expect(answers).toEqual(attempts.map(([what, , code]) => `${what}: ${code}`));
+    await mallory.sync();
+    expect(mallory.size).toBe(size);
+    await mallory.say("and on");
+    await trio.bob.until(() => trio.bob.texts.includes("and on"));
+    await trio.talk();
+  }
+
+  test("entries in another's name, out of their place, or of another log", async () => {
+    const { mallory, alice } = trio;
+    await trio.begin();
+    const elsewhere = mallory.log;
+    await mallory.say("in another conversation");
+    const foreign = formatEntry(mallory.log.sign(mallory.person, "message", { seqno: 2 }));
+    await trio.begin();
+    await alice.client.send(trio.conversation, "by alice");
+    await mallory.sync();
+    await mallory.say("mine");
+    const [, alices, mine] = trio.entries();
+    if (alices === undefined || mine === undefined) throw new Error("nothing was said");
+    const { state } = mallory.log;
+    const view = (size: number, root: Hex) => mallory.say("x", { view: { size, root } });
+    const moved = (over: Partial<Entry>) =>
+      mallory.postLine(formatEntry({ ...mine.entry, seqno: 3, ...over }));
+    await refuses([
+      ["alice's line", () => mallory.postLine(formatEntry(alices.entry)), "UNKNOWN_SENDER"],
+      [
+        "alice's name",
+        () => mallory.say("x", { sender: alice.person.certificate.fingerprint }),
+        "UNKNOWN_SENDER",
+      ],
+      ["a seqno again, with other words", () => mallory.say("x", { seqno: 2 }), "REPLAY"],
+      ["a gap", () => mallory.say("x", { seqno: 4 }), "GAP"],
+      ["far from the server's clock", () => mallory.say("x", { ts: Date.now() - 360_000 }), "CLOCK"],
+      ["far ahead of it", () => mallory.say("x", { ts: Number.MAX_SAFE_INTEGER }), "CLOCK"],
+      ["an epoch that is over", () => mallory.say("x", { epoch: 0 }), "STALE_EPOCH"],
+      ["an epoch to come", () => mallory.say("x", { epoch: Number.MAX_SAFE_INTEGER }), "STALE_EPOCH"],
+      ["a view that goes back", () => view(1, mallory.log.rootAt(1)), "BAD_VIEW"],
+      ["a view of another log", () => view(2, elsewhere.rootAt(2)), "BAD_VIEW"],
+      ["a view of what is to come", () => view(state.size + 1, state.root), "BAD_VIEW"],
+      ["a view without end", () => view(Number.MAX_SAFE_INTEGER, state.root), "BAD_VIEW"],
+      ["a good entry of another conversation", () => mallory.postLine(foreign), "REPLAY"],
+      ["it moved here", () => moved({ conversation: mallory.conversation }), "BAD_SIGNATURE"],
+      ["other ciphertext under the signature", () => moved({ ct: systemRandom(92) }), "BAD_SIGNATURE"],
+      [
+        "a dispute about what is to come",
+        () =>
+          mallory.post("acknowledge", {
+            ct: encodeAcknowledgeBody({ disputed: [state.size], unprocessable: [] }),
+          }),
+        "BAD_BODY",
+      ],
+      [
+        "an absurd dispute",
+        () =>
+          mallory.post("acknowledge", {
+            ct: encodeAcknowledgeBody({ disputed: [], unprocessable: [Number.MAX_SAFE_INTEGER] }),
+          }),
+        "BAD_BODY",
+      ],
+    ]);
+  });
+
+  test("rosters with people in them who did not agree, or who are not who they seem", async () => {
+    const { mallory, server } = trio;
+    const carol = await server.person("carol");
+    const carols = await server.register(carol);
+    await trio.begin();
+    mallory.log.knows(carol);
+    const add = async (keyPackage: Uint8Array, rows = (row: RosterRow) => row) => {
+      const made = await addMembers({
+        ...{ state: mallory.state, device: mallory.device, keyPackages: [keyPackage] },
+        ...{ judge: () => undefined, random: systemRandom, nowMs: Date.now() },
+      });
+      return mallory.commit(made, { action: "add", roster: rosterOf(made.roster).map(rows) });
+    };
+    // A device of mallory's making, with its signature under carol's certificate.
+    const { certificate, chain, username } = carol;
+    const own = newDevice(mallory.person.issued);
+    const identity = { ...own.identity, chain, fingerprint: certificate.fingerprint };
+    const ghost = await newKeyPackage({ ...own, identity });
+    const expired = createDevice({
+      ...{ chain, key: carol.key, seed32: systemRandom(32), expiresMs: Date.now() - 1 },
+    });
+    const late = await newKeyPackage(expired);
+    const good = await newKeyPackage(carol.device);
+    const named = (other: string) => (row: RosterRow) =>
+      row.username === username ? { ...row, username: other } : row;
+    const title = (text: string) => mallory.log.line(mallory.person, "create", { ct: createOf(text) });
+    const createOf = (text: string) =>
+      encodeCreateBody({
+        ...{ kind: "group", title: text, admins: [], roster: mallory.log.state.roster, crl: null },
+        server: { name: "localhost", fingerprint: server.identity.certificate.fingerprint },
+        ...{ commit: noBlob, welcome: noBlob, group: noBlob },
+      });
+    await refuses([
+      ["a device that carol's key did not sign for", () => add(ghost.publicPackage), "BAD_BODY"],
+      ["a device that carol signed for until now", () => add(late.publicPackage), "BAD_BODY"],
+      ["carol under another name", () => add(good.publicPackage, named("carl")), "CERTIFICATE_INVALID"],
+      ["with a capital letter", () => add(good.publicPackage, named("Carol")), "BAD_BODY"],
+      ["with a letter that looks the same", () => add(good.publicPackage, named("c\u0430rol")), "BAD_BODY"],
+      ["with a space that nobody sees", () => add(good.publicPackage, named("carol\u200b")), "BAD_BODY"],
+      ["a second create", () => mallory.postLine(title("again")), "FORBIDDEN"],
+    ]);
+    carols.close();
+  });
+
+  test("who has left, or who was put out", async () => {
+    const { mallory, alice } = trio;
+    await trio.begin();
+    await mallory.say("before");
+    const { line } = mallory.sealed("after");
+    expect(indexOf(await mallory.post("leave"))).toBe(2);
+    expect(await mallory.postLine(line)).toMatchObject({ type: "refused", code: "CLOSED" });
+    // Somebody has to speak for the one who left to be put out.
+    await alice.client.send(trio.conversation, "without mallory");
+    await trio.bob.until(() => trio.bob.texts.includes("without mallory"));
+    await trio.talk();
+    expect(await mallory.postLine(line)).toMatchObject({ type: "refused", code: "UNKNOWN_SENDER" });
+    expect((await trio.verify()).verdict).toBe("valid");
+  });
+});
+
+test("an entry of a hundred KiB ends its sender's connection and nothing else", async () => {
+  const { mallory } = trio;
+  await trio.begin();
+  const { ended } = mallory.client;
+  await mallory.say("x", { ct: systemRandom(28 + 64 * 1600) }).catch(() => undefined);
+  expect(await ended).toBe("decode_error");
+  await trio.talk();
+});
+
+const noBlob = encodeHex(new Uint8Array(32));
