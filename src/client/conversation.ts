@@ -78,6 +78,7 @@ export class Conversation {
       onAccepted: (line, { conversation, index, at, checkpoint }) => {
         if (conversation === id) this.deliver(index, [{ at, line }], checkpoint);
       },
+      onDue,
       onRefused: () => {
         if (standing.log.size > 0) this.#inbox.mustAsk();
         this.#steps.wake();

@@ -9,6 +9,7 @@ import { conversationClosed } from "./conversationErrors.ts";
 import type { ConversationKeys } from "./conversationKeys.ts";
 import { sealEntry } from "./messageEntry.ts";
 import { isCommit, type Outbox, type OutgoingItem } from "./outbox.ts";
+import { Pace } from "./pace.ts";
 import { judgeRefusal } from "./refusalPolicy.ts";
 import type { VerifiedLog } from "./verifiedLog.ts";
 
@@ -19,6 +20,14 @@ const maxLineAgeMs = 4 * 60 * 1000;
 
 /** Refusals without an own entry landing in between, before it is given up until the next connection. */
 const maxRefusals = 8;
+
+/**
+ * Complaints that go by themselves; before anything else that is posted they go always. Whoever writes what nobody can open must
+ * not make everybody else write as much.
+ */
+const complaintPace = { atOnce: 8, everyMs: 1_000 };
+/** So many go at once: they are what one entry can say of many. */
+const manyComplaints = 256;
 
 /** What a refusal leads to; `again`: what is left is posted once more; `wait`: after the time that the server asks for. */
 export interface Resolution {
@@ -37,6 +46,10 @@ export class Poster {
   readonly #onKept: (item: OutgoingItem) => void;
   readonly #onAccepted: (line: string, answer: AnswerTo<"post">) => void;
   readonly #onRefused: () => void;
+  readonly #onDue: () => void;
+  readonly #pace = new Pace(complaintPace);
+  /** Runs while complaints are held back. */
+  #waiting: ReturnType<typeof setTimeout> | undefined;
   #awaiting = 0;
   #refusal: { readonly item: OutgoingItem; readonly error: ClientError } | undefined;
   #refusals = 0;
@@ -50,6 +63,8 @@ export class Poster {
     onAccepted: (line: string, answer: AnswerTo<"post">) => void;
     /** Called when every answer is there and one of them was a refusal. */
     onRefused: () => void;
+    /** Called when complaints that were held back can go. */
+    onDue: () => void;
   }) {
     this.#context = options.context;
     this.#conversation = options.conversation;
@@ -57,6 +72,7 @@ export class Poster {
     this.#onKept = options.onKept;
     this.#onAccepted = options.onAccepted;
     this.#onRefused = options.onRefused;
+    this.#onDue = options.onDue;
   }
 
   /** Makes what was added durable, signed or not, and posts what may be posted over `connection`. */
@@ -76,7 +92,8 @@ export class Poster {
       if (inFlight.length >= maxInFlight || inFlight.some((one) => isCommit(one) || isLeave(one))) break;
       let item = outbox.items[inFlight.length];
       const isFree = item === undefined || (item.seqno === undefined && !isAcknowledge(item));
-      if (isFree && hasComplaints(options.complaints) && !inFlight.some(isAcknowledge))
+      const isDue = isFree && hasComplaints(options.complaints) && !inFlight.some(isAcknowledge);
+      if (isDue && (item !== undefined || this.#mayComplain(options.complaints)))
         item = outbox.add("acknowledge", encodeAcknowledgeBody(options.complaints), "before unsigned");
       if (item === undefined || !options.mayPost(item)) break;
       if (this.#mustSign(item)) {
@@ -102,6 +119,19 @@ export class Poster {
       item.isKept = true;
       if (item.kind === "message") this.#onKept(item);
     }
+  }
+
+  #mayComplain({ disputed, unprocessable }: Complaints): boolean {
+    if (disputed.length + unprocessable.length >= manyComplaints) return true;
+    if (this.#waiting !== undefined) return false;
+    const waitMs = this.#pace.take(this.#context.now());
+    if (waitMs === 0) return true;
+    this.#waiting = setTimeout(() => {
+      this.#waiting = undefined;
+      this.#onDue();
+    }, waitMs);
+    this.#waiting.unref();
+    return false;
   }
 
   /** An own entry has come to stand. */
