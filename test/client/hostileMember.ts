@@ -56,6 +56,7 @@ export class HostileMember {
   #groupInfo: Uint8Array | undefined;
   #keys: EpochKeys | undefined;
   #pending: PendingCommit | undefined;
+  #isLast = false;
 
   private constructor(server: TestServer, person: Person, client: RawClient) {
     this.person = person;
@@ -101,6 +102,11 @@ export class HostileMember {
     member.device = this.device;
     member.state = this.#state;
     return member;
+  }
+
+  /** Whether the present epoch is one that it opened itself. */
+  get isLast(): boolean {
+    return this.#isLast;
   }
 
   async packagesOf(username: string): Promise<Uint8Array[]> {
@@ -233,6 +239,7 @@ export class HostileMember {
     const isOwn = pending !== undefined && commitHash(pending.commit) === body.body.commit;
     this.#state = isOwn ? pending.nextState : await this.#apply(entry, body.body.commit);
     this.#keys = undefined;
+    this.#isLast = isOwn;
     if (this.#state === undefined) return;
     const { state, chains } = await exportChains(this.#state);
     this.#state = state;
