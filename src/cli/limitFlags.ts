@@ -210,6 +210,13 @@ export const serverLimitFlags: readonly Limit[] = [
     beyond: "`TRY_LATER`",
   },
   {
+    flag: "group-change-rate",
+    limit: "commits",
+    unit: "tokens",
+    what: "changes of the group by one user in one conversation",
+    beyond: "`TRY_LATER`",
+  },
+  {
     flag: "receipt-rate",
     limit: "receiptSignatures",
     unit: "tokens",
