@@ -66,7 +66,21 @@ export type AppendOutcome =
   /** The pair has an open conversation already. */
   | { readonly kind: "pair_exists"; readonly conversation: Hex }
   /** A blob is not (or no longer) there, or not the owner's. */
-  | { readonly kind: "blob_missing"; readonly sha256: Hex };
+  | { readonly kind: "blob_missing"; readonly sha256: Hex }
+  /** The conversation was deleted when its time was over: its id never begins another. */
+  | { readonly kind: "expired" };
+
+/**
+ * What stays of a conversation that was deleted when its time was over. That it is over is one transaction with the look at
+ * its last entry: an append comes before it and keeps the conversation, or finds it gone. From then on nobody reads anything of it; its
+ * entries, states, receipts and references to blobs are deleted after that, some at a time.
+ */
+export interface ExpiredConversation {
+  /** Of its log when it expired, with the root. */
+  readonly size: number;
+  readonly root: Hex;
+  readonly expiredAtMs: number;
+}
 
 /** What a person sees of a log. */
 export interface Reader {
@@ -111,6 +125,9 @@ export interface LogStore {
   size(conversation: Hex): Promise<number>;
 
   checkpoint(conversation: Hex): Promise<CheckpointRecord | undefined>;
+
+  /** @returns what stays of a conversation that has expired, `undefined` for any other id */
+  expired(conversation: Hex): Promise<ExpiredConversation | undefined>;
 
   /** @returns the newest state that was stored with at most `maxSize` entries */
   state(

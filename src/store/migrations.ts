@@ -189,6 +189,19 @@ const migrations: readonly string[] = [
     at      INTEGER NOT NULL
   ) STRICT;
   `,
+  `
+  -- Conversations that were deleted when their time was over, so that no id begins another. remains: the row of conversations
+  -- of which there is something left to delete; its size is 0.
+  CREATE TABLE expired_conversations (
+    conversation TEXT PRIMARY KEY,
+    size         INTEGER NOT NULL,
+    root         BLOB NOT NULL,
+    expired_at   INTEGER NOT NULL,
+    remains      INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX expired_conversations_remains ON expired_conversations (remains) WHERE remains IS NOT NULL;
+  CREATE INDEX blob_references_conversation ON blob_references (conversation, entry_index);
+  `,
 ];
 
 export const schemaVersion = migrations.length;

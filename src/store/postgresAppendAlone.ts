@@ -1,3 +1,4 @@
+import type { Hex } from "../base/hex.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
 import { hexColumn } from "./hexColumn.ts";
 import type { AppendOutcome, LogAppend } from "./logStore.ts";
@@ -36,6 +37,7 @@ export async function appendAlone(transaction: Transaction, append: LogAppend): 
     ),
   ]);
   const size = log?.size ?? 0;
+  if (size === 0) await requireUnexpired(transaction, conversation);
   if (size !== expectedSize) return undo({ kind: "conflict", size });
   if (log === undefined) throw new StoreError("MISUSE", "the first append of a log has to create it");
   if (expectedSize === 0) await takePair(transaction, log.id, create);
@@ -60,6 +62,14 @@ export async function appendAlone(transaction: Transaction, append: LogAppend): 
   }
   if (append.closes) transaction.query("DELETE FROM direct_pairs WHERE conversation = $1", [log.id]);
   return { kind: "appended" };
+}
+
+/** An expired conversation is there before the last row of its log is gone, so that the lock above does for it too. */
+async function requireUnexpired(transaction: Transaction, conversation: Hex): Promise<void> {
+  const expired = await transaction.query("SELECT 1 FROM expired_conversations WHERE conversation = $1", [
+    conversation,
+  ]);
+  if (expired.length > 0) undo({ kind: "expired" });
 }
 
 async function takePair(transaction: Transaction, id: number, create: LogAppend["create"]): Promise<void> {

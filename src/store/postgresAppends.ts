@@ -171,7 +171,8 @@ export class PostgresAppends {
     const accepted: { id: number; append: LogAppend }[] = [];
     for (const append of group) {
       const log = logs.get(append.conversation);
-      if (log === undefined) continue;
+      // Of an expired one there may be a row without entries.
+      if (log === undefined || log.size === 0) continue;
       const stranger = append.entries.find(({ sender }) => !numbers.has(sender));
       if (log.size !== append.expectedSize) outcomes.set(append, { kind: "conflict", size: log.size });
       else if (stranger !== undefined)

@@ -1,10 +1,11 @@
-import type { Hex } from "../base/hex.ts";
+import { encodeHex, type Hex } from "../base/hex.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
 import { hexColumn } from "./hexColumn.ts";
 import type {
   AppendOutcome,
   CheckpointRecord,
   EntryRecord,
+  ExpiredConversation,
   LogAppend,
   LogStore,
   Reader,
@@ -101,6 +102,15 @@ export class PostgresLog implements LogStore {
     return { ...row, root: hexColumn(row.root, 32), server: hexColumn(row.server, 32) };
   }
 
+  async expired(conversation: Hex): Promise<ExpiredConversation | undefined> {
+    const [row] = await this.#db.query<{ size: number; root: Uint8Array; expired_at: number }>(
+      "SELECT size, root, expired_at FROM expired_conversations WHERE conversation = $1",
+      [conversation],
+    );
+    if (row === undefined) return undefined;
+    return { size: row.size, root: encodeHex(row.root), expiredAtMs: row.expired_at };
+  }
+
   async state(conversation: Hex, maxSize: number): ReturnType<LogStore["state"]> {
     const [row] = await this.#db.query<{ size: number; state: Uint8Array }>(
       `SELECT e.size, e.state FROM log_states e ${inConversation} AND e.size <= $2 ORDER BY e.size DESC LIMIT 1`,
@@ -152,7 +162,8 @@ export class PostgresLog implements LogStore {
     limit,
   }: Parameters<LogStore["conversations"]>[0]): ReturnType<LogStore["conversations"]> {
     const rows = await this.#db.query<{ conversation: string; size: number }>(
-      "SELECT conversation, size FROM conversations WHERE conversation > $1 ORDER BY conversation LIMIT $2",
+      `SELECT conversation, size FROM conversations WHERE conversation > $1 AND size > 0
+       ORDER BY conversation LIMIT $2`,
       [after ?? "", limit],
     );
     return rows.map(summaryOf);

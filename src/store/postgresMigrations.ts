@@ -203,6 +203,18 @@ const migrations: readonly string[] = [
     at      BIGINT NOT NULL
   );
   `,
+  // As in the SQLite backend.
+  `
+  CREATE TABLE expired_conversations (
+    conversation TEXT COLLATE "C" PRIMARY KEY,
+    size         BIGINT NOT NULL,
+    root         BYTEA NOT NULL,
+    expired_at   BIGINT NOT NULL,
+    remains      BIGINT
+  );
+  CREATE INDEX expired_conversations_remains ON expired_conversations (remains) WHERE remains IS NOT NULL;
+  CREATE INDEX blob_references_conversation ON blob_references (conversation, entry_index);
+  `,
 ];
 
 export const postgresSchemaVersion = migrations.length;

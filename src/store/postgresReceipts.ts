@@ -40,7 +40,7 @@ export class PostgresReceipts implements ReceiptStore {
         ? await this.#db.query(
             `WITH saved AS (
                INSERT INTO receipts (conversation, size, statement, signed_data, version, changed_at)
-               SELECT id, $2::bigint, $3::bytea, $4::bytea, 1, $5::bigint FROM conversations WHERE conversation = $1
+               SELECT id, $2::bigint, $3::bytea, $4::bytea, 1, $5::bigint FROM conversations WHERE conversation = $1 AND size > 0
                ON CONFLICT DO NOTHING RETURNING size)
              SELECT pg_notify($6, $7) FROM saved`,
             [conversation, size, statement, signedData, nowMs, changeChannel, change],

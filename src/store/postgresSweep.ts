@@ -1,5 +1,6 @@
 import { arrayLiteral } from "./arrayLiteral.ts";
 import type { PostgresDatabase } from "./postgresDatabase.ts";
+import { deleteRemains, expireConversations } from "./postgresExpiry.ts";
 import type { Store } from "./store.ts";
 
 /** Blobs that are deleted in one transaction. */
@@ -9,17 +10,23 @@ const blobsAtOnce = 1_000;
 export async function sweepPostgres(
   db: PostgresDatabase,
   request: Parameters<Store["sweep"]>[0],
-): Promise<void> {
-  const { nowMs, unnamedBlobMs, welcomeMs, counterMs } = request;
+): ReturnType<Store["sweep"]> {
+  const { nowMs, unnamedBlobMs, welcomeMs, counterMs, conversationMs } = request;
   await db.query("DELETE FROM key_packages WHERE expires_at <= $1", [nowMs]);
   await db.query("DELETE FROM blob_uploads WHERE begun_at <= $1", [nowMs - unnamedBlobMs]);
   await db.query("DELETE FROM blob_owners WHERE at <= $1", [nowMs - unnamedBlobMs]);
   await db.query("DELETE FROM blob_references WHERE role = 'welcome' AND at <= $1", [nowMs - welcomeMs]);
+  const expiredConversations =
+    conversationMs === undefined
+      ? 0
+      : await expireConversations(db, { beforeMs: nowMs - conversationMs, nowMs });
+  await deleteRemains(db);
   while ((await deleteBlobs(db)) === blobsAtOnce);
   await db.query("DELETE FROM login_failures WHERE last_at <= $1", [nowMs - counterMs]);
   await db.query("DELETE FROM token_buckets WHERE full_at <= $1", [nowMs]);
   await db.query("DELETE FROM tickets WHERE expires_at <= $1", [nowMs]);
   await db.query("DELETE FROM session_endings WHERE at <= $1", [nowMs - counterMs]);
+  return { expiredConversations };
 }
 
 /**

@@ -1,9 +1,10 @@
-import type { Hex } from "../base/hex.ts";
+import { encodeHex, type Hex } from "../base/hex.ts";
 import { hexColumn } from "./hexColumn.ts";
 import type {
   AppendOutcome,
   CheckpointRecord,
   EntryRecord,
+  ExpiredConversation,
   LogAppend,
   LogStore,
   Reader,
@@ -44,6 +45,7 @@ export class SqliteLog implements LogStore {
   readonly #bySeqno;
   readonly #root;
   readonly #checkpoint;
+  readonly #expired;
   readonly #state;
   readonly #visibleSize;
   readonly #members;
@@ -114,6 +116,9 @@ export class SqliteLog implements LogStore {
       { size: number; root: string; at: number; server: string; sig: Uint8Array },
       [string]
     >(`SELECT e.size, e.root, e.at, e.server, e.sig FROM checkpoints e ${inConversation}`);
+    this.#expired = db.prepare<{ size: number; root: Uint8Array; expired_at: number }, [string]>(
+      "SELECT size, root, expired_at FROM expired_conversations WHERE conversation = ?",
+    );
     this.#state = db.prepare<{ size: number; state: Uint8Array }, [string, number]>(
       `SELECT e.size, e.state FROM log_states e ${inConversation} AND e.size <= ?
        ORDER BY e.size DESC LIMIT 1`,
@@ -134,7 +139,8 @@ export class SqliteLog implements LogStore {
        WHERE m.person = ? AND c.conversation > ? GROUP BY c.id ORDER BY c.conversation LIMIT ?`,
     );
     this.#conversations = db.prepare<{ conversation: string; size: number }, [string, number]>(
-      "SELECT conversation, size FROM conversations WHERE conversation > ? ORDER BY conversation LIMIT ?",
+      `SELECT conversation, size FROM conversations WHERE conversation > ? AND size > 0
+       ORDER BY conversation LIMIT ?`,
     );
   }
 
@@ -142,6 +148,7 @@ export class SqliteLog implements LogStore {
     return this.#db.write<AppendOutcome>(() => {
       const earlier = this.#conversation.get(append.conversation);
       const size = earlier?.size ?? 0;
+      if (size === 0 && this.#expired.get(append.conversation) !== null) return { kind: "expired" };
       if (size !== append.expectedSize) return { kind: "conflict", size };
       const conversation = earlier?.id ?? this.#createConversation(append);
       for (const [offset, entry] of append.entries.entries())
@@ -253,6 +260,14 @@ export class SqliteLog implements LogStore {
       const row = this.#checkpoint.get(conversation);
       if (row === null) return undefined;
       return { ...row, root: hexColumn(row.root, 32), server: hexColumn(row.server, 32) };
+    });
+  }
+
+  expired(conversation: Hex): Promise<ExpiredConversation | undefined> {
+    return this.#db.read(() => {
+      const row = this.#expired.get(conversation);
+      if (row === null) return undefined;
+      return { size: row.size, root: encodeHex(row.root), expiredAtMs: row.expired_at };
     });
   }
 

@@ -24,7 +24,8 @@ export class SqliteReceipts implements ReceiptStore {
     );
     this.#insert = db.prepare<null, [number, Uint8Array, Uint8Array, number, string]>(
       `INSERT INTO receipts (conversation, size, statement, signed_data, version, changed_at)
-       SELECT id, ?, ?, ?, 1, ? FROM conversations WHERE conversation = ? ON CONFLICT DO NOTHING`,
+       SELECT id, ?, ?, ?, 1, ? FROM conversations WHERE conversation = ? AND size > 0
+       ON CONFLICT DO NOTHING`,
     );
     this.#update = db.prepare<null, [Uint8Array, number, number, string, number, number]>(
       `UPDATE receipts SET signed_data = ?, version = ?, changed_at = ?

@@ -6,6 +6,7 @@ import { SqliteDatabase } from "./sqliteDatabase.ts";
 import { SqliteKeyPackages } from "./sqliteKeyPackages.ts";
 import { SqliteLog } from "./sqliteLog.ts";
 import { SqliteReceipts } from "./sqliteReceipts.ts";
+import { sqliteSweeper } from "./sqliteSweep.ts";
 import { SqliteTickets } from "./sqliteTickets.ts";
 import type { Store } from "./store.ts";
 
@@ -26,36 +27,7 @@ export async function openSqliteStore({ file }: { readonly file: string }): Prom
     blobs: new SqliteBlobs(db),
     log: new SqliteLog(db, certificates),
     receipts: new SqliteReceipts(db),
-    sweep: sweeper(db),
+    sweep: sqliteSweeper(db),
     close: () => db.close(),
   };
-}
-
-function sweeper(db: SqliteDatabase): Store["sweep"] {
-  const packages = db.prepare<null, [number]>("DELETE FROM key_packages WHERE expires_at <= ?");
-  const uploads = db.prepare<null, [number]>("DELETE FROM blob_uploads WHERE begun_at <= ?");
-  const owners = db.prepare<null, [number]>("DELETE FROM blob_owners WHERE at <= ?");
-  const welcomes = db.prepare<null, [number]>(
-    "DELETE FROM blob_references WHERE role = 'welcome' AND at <= ?",
-  );
-  const blobs = db.prepare<null, []>(
-    `DELETE FROM blobs WHERE NOT EXISTS (SELECT 1 FROM blob_references r WHERE r.sha256 = blobs.sha256)
-       AND NOT EXISTS (SELECT 1 FROM blob_owners o WHERE o.sha256 = blobs.sha256)`,
-  );
-  const failures = db.prepare<null, [number]>("DELETE FROM login_failures WHERE last_at <= ?");
-  const buckets = db.prepare<null, [number]>("DELETE FROM token_buckets WHERE full_at <= ?");
-  const tickets = db.prepare<null, [number]>("DELETE FROM tickets WHERE expires_at <= ?");
-  const endings = db.prepare<null, [number]>("DELETE FROM session_endings WHERE at <= ?");
-  return ({ nowMs, unnamedBlobMs, welcomeMs, counterMs }) =>
-    db.write(() => {
-      packages.run(nowMs);
-      uploads.run(nowMs - unnamedBlobMs);
-      owners.run(nowMs - unnamedBlobMs);
-      welcomes.run(nowMs - welcomeMs);
-      blobs.run();
-      failures.run(nowMs - counterMs);
-      buckets.run(nowMs);
-      tickets.run(nowMs);
-      endings.run(nowMs - counterMs);
-    });
 }

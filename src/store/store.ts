@@ -27,13 +27,16 @@ export interface Store {
   readonly crls?: CrlStore;
 
   /** Deletes what has expired: key packages, uploads and blobs that no entry names after `unnamedBlobMs`, welcomes after
-   *  `welcomeMs`, tickets that have expired, endings and counters after `counterMs`, when they have no effect any more. Safe at any time. */
+   *  `welcomeMs`, tickets that have expired, endings and counters after `counterMs`, when they have no effect any more;
+   *  and, when there is a `conversationMs`, conversations whose last entry is older than that, as `ExpiredConversation` says.
+   *  Works in small transactions, so that others go on meanwhile. Safe at any time, also at several processes at once. */
   sweep(request: {
     readonly nowMs: number;
     readonly unnamedBlobMs: number;
     readonly welcomeMs: number;
     readonly counterMs: number;
-  }): Promise<void>;
+    readonly conversationMs?: number;
+  }): Promise<{ readonly expiredConversations: number }>;
 
   /** Finishes the writes that were asked for, then lets go of the file or connection. Later calls reject with `CLOSED`. */
   close(): Promise<void>;

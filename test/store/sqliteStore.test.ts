@@ -76,6 +76,8 @@ describe("openSqliteStore()", () => {
     const db = new Database(file);
     db.run("DROP TABLE tickets");
     db.run("DROP TABLE session_endings");
+    db.run("DROP TABLE expired_conversations");
+    db.run("DROP INDEX blob_references_conversation");
     for (const column of ["last_login_at", "one_time_until", "allows_new_key"])
       db.run(`ALTER TABLE users DROP COLUMN ${column}`);
     db.run("PRAGMA user_version = 1");
@@ -86,6 +88,7 @@ describe("openSqliteStore()", () => {
       ...{ lastLoginAtMs: undefined, oneTimeUntilMs: undefined, allowsNewKey: false },
     });
     expect(await again.control.lastEnding()).toBe(0);
+    expect(await again.log.expired(randomHex(16))).toBeUndefined();
     await again.close();
   });
 

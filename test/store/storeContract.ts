@@ -7,6 +7,7 @@ import type { LogAppend, NewEntry } from "../../src/store/logStore.ts";
 import type { Store } from "../../src/store/store.ts";
 import { describeAccountParts } from "./accountContract.ts";
 import { certificateRecord, randomHex } from "./certificateRecord.ts";
+import { describeExpiry } from "./expiryContract.ts";
 
 /** How the suite gets at a backend. */
 export interface Backend {
@@ -879,6 +880,11 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(await seenBy(carol.person)).toHaveLength(4);
       });
     });
+
+    describeExpiry(
+      () => ({ store, other }),
+      () => backend.openAgain(),
+    );
 
     describe("receipts", () => {
       test("save() lets one of two changes through and keeps the newest", async () => {
