@@ -133,8 +133,8 @@ function showSelf({ client, view }: ChatTarget): void {
     [
       `  ${visible(username)} <${visible(email)}>`,
       ...conversations.map(
-        ({ name, size, folder, replaced }) =>
-          `  ${visible(name)}: ${size} entries in ${visible(folder)}${replaced ? " (replaced)" : ""}`,
+        ({ name, size, folder, replaced, expired }) =>
+          `  ${visible(name)}: ${size} entries in ${visible(folder)}${expired ? " (expired)" : replaced ? " (replaced)" : ""}`,
       ),
     ],
     { event: "who", username, email, conversations },

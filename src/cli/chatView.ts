@@ -2,7 +2,7 @@ import { jsonLine } from "../base/jsonLine.ts";
 import { visible } from "../base/visible.ts";
 import type { ClientEvent } from "../client/clientEvents.ts";
 import { withCode } from "./errorText.ts";
-import { linesOfReplacement, linesOfStop } from "./stoppedText.ts";
+import { linesOfExpiry, linesOfReplacement, linesOfStop } from "./stoppedText.ts";
 
 /** Where a chat's events and the answers to its commands go. */
 export interface ChatView {
@@ -88,8 +88,9 @@ function linesFor(event: ClientEvent): readonly Line[] {
       ];
     case "delivered":
       return [];
+    case "expired":
     case "replaced": {
-      const [first, ...others] = linesOfReplacement(event);
+      const [first, ...others] = event.event === "expired" ? linesOfExpiry(event) : linesOfReplacement(event);
       return [["err", `! ${visible(first)}`], ...others.map((line): Line => ["err", visible(line)])];
     }
     case "connection":

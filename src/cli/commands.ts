@@ -44,6 +44,12 @@ const serveFlags: readonly Flag[] = [
     description: 'open (default) or closed: accounts are made by "serve users add" alone',
   },
   {
+    name: "retention",
+    value: "days",
+    description:
+      "Delete conversations without an entry for so many days, for good: export before (default: none ever)",
+  },
+  {
     name: "workers",
     value: "n",
     description: "Run n server processes on one port (Linux, PostgreSQL); one that ends is replaced",

@@ -37,6 +37,9 @@ export async function serve(args: Arguments): Promise<number> {
   const limits = parseLimits(args);
   // What is being read now needs no signal to be read.
   process.on("SIGHUP", () => {});
+  const retentionDays = args.has("retention")
+    ? integerFlag(args, "retention", { min: 1, max: 36_500, fallback: 0 })
+    : undefined;
   const workers = integerFlag(args, "workers", { min: 1, max: 64, fallback: 0 });
   if (workers > 0) return await (await import("./serveWorkers.ts")).serveWorkers(args, workers);
   const host = args.text("host") ?? "0.0.0.0";
@@ -83,6 +86,7 @@ export async function serve(args: Arguments): Promise<number> {
         crlPolicy,
         store,
         registration,
+        ...(retentionDays === undefined ? {} : { retentionDays }),
         offersOperator: !args.has("no-operator"),
         random: systemRandom,
         now: Date.now,

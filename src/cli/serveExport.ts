@@ -57,7 +57,7 @@ async function write(
   const crlFile = args.text("crl");
   const crls = crlFile === undefined ? [] : parseCrlBundle(readFile(crlFile, "revocation list")).crls;
   const evidence = await storedEvidence(store, conversation);
-  if (evidence === undefined) throw usageError(`there is no conversation ${conversation} in this store`);
+  if (evidence === undefined) throw usageError(await whyMissing(store, conversation));
   const folder = TranscriptFolder.open(dirname(path), basename(path));
   try {
     for await (const lines of evidence.lines()) folder.append(lines);
@@ -80,6 +80,14 @@ async function write(
     `${visible(path)}: ${evidence.size} entries, ${receipts} ${receipts === 1 ? "receipt" : "receipts"}\n`,
   );
   return exitCodes.done;
+}
+
+async function whyMissing({ log }: Store, conversation: Hex): Promise<string> {
+  const expired = await log.expired(conversation);
+  if (expired === undefined) return `there is no conversation ${conversation} in this store`;
+  const { size, root, expiredAtMs } = expired;
+  const when = new Date(expiredAtMs).toISOString();
+  return `conversation ${conversation} has expired: its ${size} entries (root ${root}) were deleted at ${when}; its members' folders are the evidence`;
 }
 
 /** A list of a CA that nothing here comes from would be one that nobody can judge. */

@@ -16,6 +16,22 @@ export function linesOfStop({ code, stopped }: EventOf<"error">): readonly strin
   ];
 }
 
+/** The server has let a conversation expire. */
+export function linesOfExpiry(event: EventOf<"expired">): readonly [string, ...string[]] {
+  const { to, keptDays, folder, countersigned, unsent } = event;
+  const rule =
+    keptDays === null
+      ? "the server has deleted it for its age"
+      : `the server keeps conversations for ${keptDays} ${keptDays === 1 ? "day" : "days"} after their last entry`;
+  return [
+    `the conversation with ${to} is over: ${rule}; its evidence stays in ${folder}`,
+    ...(countersigned
+      ? []
+      : ["  The server has not countersigned a receipt over all of it, and can't any more"]),
+    `  /to ${to} begins a new conversation${unsentText(unsent)}`,
+  ];
+}
+
 /** Another conversation has taken the place of one. */
 export function linesOfReplacement({
   to,

@@ -1,7 +1,7 @@
 import type { ClientEvent } from "../client/clientEvents.ts";
 import { operatorText } from "./chatView.ts";
 import { withCode } from "./errorText.ts";
-import { linesOfReplacement, linesOfStop } from "./stoppedText.ts";
+import { linesOfExpiry, linesOfReplacement, linesOfStop } from "./stoppedText.ts";
 import { furtherLine } from "./terminalLayout.ts";
 import { type Row, type Style, shownText, span, wrapRow } from "./terminalText.ts";
 
@@ -68,8 +68,9 @@ export function linesOfEvent(event: ClientEvent): readonly Row[] {
     case "delivered":
       // The status line says so.
       return [];
+    case "expired":
     case "replaced": {
-      const [first, ...others] = linesOfReplacement(event);
+      const [first, ...others] = event.event === "expired" ? linesOfExpiry(event) : linesOfReplacement(event);
       return [noticed("warning", shownText(first)), ...others.map((line) => [span(shownText(line))])];
     }
     case "connection":

@@ -245,6 +245,7 @@ class RunningClient implements Client, OperatorClient {
               {
                 ...{ conversation, kind, name, size, folder, closed },
                 replaced: this.#conversations.isReplaced(conversation),
+                expired: this.#conversations.isExpired(conversation),
               },
             ],
     );
@@ -278,8 +279,8 @@ class RunningClient implements Client, OperatorClient {
     await this.#session.hurry();
     const failures: unknown[] = [];
     const receipts = [...this.#conversations.awake].map(async (conversation) => {
-      const { standing, state } = conversation;
-      if (state === undefined || standing.isStopped) return;
+      const { standing, state, impediments } = conversation;
+      if (state === undefined || standing.isStopped || impediments.isExpired) return;
       const { size, receipt_size, receipt_complete } = standing.record;
       const isDone = receipt_complete && receipt_size === size;
       if (isDone && this.#session.connection === undefined) return;

@@ -88,6 +88,20 @@ export type ClientEvent =
       readonly by: string;
       readonly size: number;
     }
+  /** The server has deleted a conversation in which nothing was said for long: it is over. */
+  | {
+      readonly event: "expired";
+      readonly conversation: Hex;
+      readonly to: string;
+      /** How long the server says to keep one, in days; `null`: it does not say. */
+      readonly keptDays: number | null;
+      /** Where its evidence stays. */
+      readonly folder: string;
+      /** Whether the receipt over all of it was countersigned: now it can't be any more. */
+      readonly countersigned: boolean;
+      /** Messages that were not sent there. */
+      readonly unsent: number;
+    }
   /** From now on another conversation counts between the same two people. */
   | {
       readonly event: "replaced";

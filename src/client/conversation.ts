@@ -6,7 +6,12 @@ import type { StoredEntry, WireCheckpoint } from "../wire/sessionMessages.ts";
 import { Announcements } from "./announcements.ts";
 import type { ClientError } from "./clientError.ts";
 import type { ConversationContext } from "./conversationContext.ts";
-import { asConversationError, conversationReplaced, isConnectionTrouble } from "./conversationErrors.ts";
+import {
+  asConversationError,
+  conversationReplaced,
+  isConnectionTrouble,
+  isExpiry,
+} from "./conversationErrors.ts";
 import { ConversationKeys } from "./conversationKeys.ts";
 import { ConversationSteps } from "./conversationSteps.ts";
 import { Impediments } from "./impediments.ts";
@@ -30,6 +35,8 @@ export interface ConversationOwner {
   stored(conversation: Conversation): void;
   /** The server has another conversation with the same person. */
   exists(conversation: Conversation, other: string): void;
+  /** The server has deleted it. */
+  expired(conversation: Conversation): void;
   /** It can't go on until it is read from the vault again. */
   broken(conversation: Conversation, error: ClientError): void;
 }
@@ -141,6 +148,14 @@ export class Conversation {
   replace(): void {
     this.impediments.replace();
     this.#steps.giveUpWaiting(conversationReplaced());
+  }
+
+  /** The server has deleted it: it is over. @param refusal with which it said so */
+  expire(refusal: ClientError): void {
+    if (this.impediments.isExpired) return;
+    this.interrupted();
+    this.#steps.giveUpWaiting(this.impediments.expire(refusal));
+    this.#owner.expired(this);
   }
 
   /** Takes over words from another conversation. @param batch becomes durable with them @returns where they stand */
@@ -269,6 +284,10 @@ export class Conversation {
 
   #break(error: unknown): void {
     if (isConnectionTrouble(error) || this.impediments.isBroken) return;
+    if (isExpiry(error) && this.standing.record.size > 0) {
+      this.expire(error);
+      return;
+    }
     const reason = asConversationError(error);
     this.interrupted();
     this.impediments.break(reason);

@@ -34,6 +34,20 @@ export function conversationReplaced(): ClientError {
   );
 }
 
+/** @param keptDays how long the server keeps one, as it says; `null`: it does not say @param evidence the folder */
+export function conversationExpired(keptDays: number | null, evidence: string): ClientError {
+  const rule =
+    keptDays === null
+      ? "the server has deleted this conversation, in which nothing was said for long"
+      : `the server keeps conversations for ${keptDays} ${keptDays === 1 ? "day" : "days"} after their last entry, and this one is over`;
+  return new ClientError("CONVERSATION_EXPIRED", `${rule}; its evidence stays in ${evidence}`);
+}
+
+/** Whether the server says that it has let the conversation expire that was asked for. */
+export function isExpiry(error: unknown): error is ClientError {
+  return error instanceof ClientError && error.refusal === "EXPIRED";
+}
+
 /** Whether the conversation can't go on because of what the server did or has lost. */
 export function isServerFault({ code }: ClientError): boolean {
   return code === "SERVER_MISBEHAVED" || code === "CONVERSATION_STOPPED" || code === "CONVERSATION_LOST";

@@ -11,4 +11,6 @@ export interface ConversationSummary {
   readonly closed: boolean;
   /** Another conversation with the same person counts now. */
   readonly replaced: boolean;
+  /** The server has deleted it. */
+  readonly expired: boolean;
 }

@@ -5,7 +5,7 @@ import { ClientError } from "./clientError.ts";
 import type { Connection, Push } from "./connection.ts";
 import { Conversation, type ConversationOwner } from "./conversation.ts";
 import type { ConversationContext } from "./conversationContext.ts";
-import { isServerFault } from "./conversationErrors.ts";
+import { isExpiry, isServerFault } from "./conversationErrors.ts";
 import { isFreshPathDue } from "./conversationKeys.ts";
 import { Deliveries } from "./deliveries.ts";
 import { type ConversationShelf, DirectConversations } from "./directConversations.ts";
@@ -16,7 +16,10 @@ import { type ConversationRecord, conversationSchema, decodeRecord, memberSchema
 /** Conversations that catch up at a time. */
 const maxCatchingUp = 8;
 
-/** The conversations of a client: read from the vault when they are needed, found on the server, begun. */
+/**
+ * The conversations of a client: read from the vault when they are needed, found on the server, begun. (Beyond 300 lines: all of it
+ * is about which of them there are.)
+ */
 export class Conversations implements ConversationOwner, ConversationShelf {
   /** Those of two people. */
   readonly direct: DirectConversations;
@@ -93,6 +96,7 @@ export class Conversations implements ConversationOwner, ConversationShelf {
     this.#faults.clear();
     this.deliveries.connected();
     const known = this.records();
+    const listed = new Set<Hex>();
     const due = new Set<Hex>([...this.awake].map(({ id }) => id));
     for (const row of this.#context.vault.list("outgoing")) {
       const id = row.key.slice(0, row.key.indexOf("/"));
@@ -108,6 +112,7 @@ export class Conversations implements ConversationOwner, ConversationShelf {
       const answer: { conversations: readonly { conversation: Hex; size: number }[]; more: boolean } =
         await connection.request({ type: "list_conversations", after });
       for (const { conversation, size } of answer.conversations) {
+        listed.add(conversation);
         const record = known.get(conversation);
         if (record?.contradiction === null ? record.size !== size : record === undefined)
           due.add(conversation);
@@ -118,12 +123,13 @@ export class Conversations implements ConversationOwner, ConversationShelf {
       more = answer.more;
       after = last ?? null;
     }
-    for (const { key } of this.#context.vault.list("replaced")) if (isHex(key, 16)) due.delete(key);
-    const queue = [...due];
-    const worker = async () => {
-      for (let id = queue.shift(); id !== undefined; id = queue.shift()) await this.#catchUp(id);
-    };
-    await Promise.all(Array.from({ length: maxCatchingUp }, worker));
+    for (const collection of ["replaced", "expired"] as const)
+      for (const { key } of this.#context.vault.list(collection)) if (isHex(key, 16)) due.delete(key);
+    await atATime(due, (id) => this.#catchUp(id));
+    const missing = [...known].flatMap(([id, { size, closed, contradiction }]) =>
+      size === 0 || closed || contradiction !== null || listed.has(id) || this.#isOver(id) ? [] : [id],
+    );
+    await atATime(missing, (id) => this.#askWhetherExpired(connection, id));
   }
 
   /** The connection was lost, and another is being made. */
@@ -147,7 +153,7 @@ export class Conversations implements ConversationOwner, ConversationShelf {
         this.#receipts.take(conversation, { size: push.size, signedData: push.signed_data });
       return;
     }
-    const conversation = this.#loaded.get(id) ?? (this.isReplaced(id) ? undefined : this.#loadConnected(id));
+    const conversation = this.#loaded.get(id) ?? (this.#isOver(id) ? undefined : this.#loadConnected(id));
     conversation?.deliver(push.from, push.entries, push.checkpoint);
   }
 
@@ -176,12 +182,16 @@ export class Conversations implements ConversationOwner, ConversationShelf {
     conversation.close();
   }
 
+  expired(conversation: Conversation): void {
+    this.deliveries.forget(conversation.id);
+  }
+
   tellStopped(id: Hex): void {
     this.load(id).impediments.tell();
   }
 
   isStopped(id: Hex): boolean {
-    return this.#faults.has(id) || this.load(id).standing.isStopped;
+    return this.#faults.has(id) || this.isExpired(id) || this.load(id).standing.isStopped;
   }
 
   /** A newer CRL: says who is revoked, and lets each look at what it may still send. */
@@ -209,7 +219,7 @@ export class Conversations implements ConversationOwner, ConversationShelf {
       const record = isHex(key, 16) ? records.get(key) : undefined;
       if (record === undefined || record.closed || record.contradiction !== null || !isHex(key, 16))
         return [];
-      if (this.isReplaced(key)) return [];
+      if (this.#isOver(key)) return [];
       return isFreshPathDue(decodeRecord(memberSchema, value, "membership"), nowMs) ? [key] : [];
     });
   }
@@ -236,15 +246,37 @@ export class Conversations implements ConversationOwner, ConversationShelf {
     }
   }
 
+  /** Of one that the server does not list. What else it may say to that is told when the conversation is used. */
+  async #askWhetherExpired(connection: Connection, id: Hex): Promise<void> {
+    try {
+      await connection
+        .request({ type: "fetch_entries", conversation: id, from: 0, limit: 1 })
+        .catch((error: unknown) => {
+          if (isExpiry(error)) this.load(id).expire(error);
+        });
+    } catch (error) {
+      this.#tell(error, id);
+    }
+  }
+
   #known(id: Hex): Conversation | undefined {
     const known = this.#loaded.get(id);
     if (known !== undefined || !this.records().has(id)) return known;
-    return this.isReplaced(id) ? this.load(id) : this.#loadConnected(id);
+    return this.#isOver(id) ? this.load(id) : this.#loadConnected(id);
   }
 
   /** Whether another conversation has taken its place: then it is left as it is. */
   isReplaced(id: Hex): boolean {
     return this.#context.vault.read("replaced", id) !== undefined;
+  }
+
+  isExpired(id: Hex): boolean {
+    return this.#context.vault.read("expired", id) !== undefined;
+  }
+
+  /** Whether nothing is asked of the server about it any more. */
+  #isOver(id: Hex): boolean {
+    return this.isReplaced(id) || this.isExpired(id);
   }
 
   #loadConnected(id: Hex): Conversation | undefined {
@@ -288,4 +320,13 @@ export class Conversations implements ConversationOwner, ConversationShelf {
     const message = error instanceof Error ? error.message : "";
     this.#context.onEvent({ event: "error", code, message, conversation });
   }
+}
+
+/** Does `work` for each, some at a time. */
+async function atATime(ids: Iterable<Hex>, work: (id: Hex) => Promise<void>): Promise<void> {
+  const queue = [...ids];
+  const worker = async () => {
+    for (let id = queue.shift(); id !== undefined; id = queue.shift()) await work(id);
+  };
+  await Promise.all(Array.from({ length: maxCatchingUp }, worker));
 }

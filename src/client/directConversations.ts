@@ -5,7 +5,7 @@ import { isSamePerson } from "../log/roster.ts";
 import { ClientError } from "./clientError.ts";
 import type { Conversation } from "./conversation.ts";
 import type { ConversationContext } from "./conversationContext.ts";
-import { isConnectionTrouble } from "./conversationErrors.ts";
+import { isConnectionTrouble, isExpiry } from "./conversationErrors.ts";
 import { inviteDirect } from "./inviteDirect.ts";
 import type { Invitee } from "./invitee.ts";
 import type { Outbox, Sent } from "./outbox.ts";
@@ -24,13 +24,16 @@ export interface ConversationShelf {
   tellStopped(id: Hex): void;
   /** Whether another one with the same person counts. */
   isReplaced(id: Hex): boolean;
+  /** Whether the server has deleted it, which `isStopped` counts in. */
+  isExpired(id: Hex): boolean;
   /** Forgets a conversation that never began. */
   discard(conversation: Conversation): void;
 }
 
 /**
  * Conversations of two: which one counts between two people, how one is begun, and how one that can't go on is replaced. Of
- * several that are open the one that was begun last counts, by the server's time in its `create`, so that both come to the same.
+ * several that are open the one that was begun last counts, by the server's time in its `create`, so that both come to the same. One
+ * that has expired never counts: the next that is begun takes its place.
  */
 export class DirectConversations {
   readonly #context: ConversationContext;
@@ -80,9 +83,9 @@ export class DirectConversations {
     if (state?.kind === "direct") this.#current({ kind: kindOfPeer(state), name: standing.name });
   }
 
-  /** Words that were not sent in conversations that this one has replaced, in order. */
+  /** Words that were not sent in conversations that this one has replaced or that have expired, in order. */
   unsent({ standing }: Conversation): string[] {
-    return this.#replacedWith(standing.name).flatMap((outbox) =>
+    return this.#endedWith(standing.name).flatMap((outbox) =>
       outbox.messages.map(({ content }) => new TextDecoder().decode(content)),
     );
   }
@@ -91,7 +94,7 @@ export class DirectConversations {
   resend(to: Conversation): Promise<Sent>[] {
     to.impediments.requireStay();
     const batch = this.#context.vault.batch();
-    const contents = this.#replacedWith(to.standing.name).flatMap((outbox) => outbox.takeMessages(batch));
+    const contents = this.#endedWith(to.standing.name).flatMap((outbox) => outbox.takeMessages(batch));
     return to.take(contents, batch);
   }
 
@@ -181,7 +184,7 @@ export class DirectConversations {
     try {
       await this.#context.connection().request({ type: "release_pair", conversation });
     } catch (error) {
-      if (!(error instanceof ClientError && error.refusal === "NOT_FOUND")) throw error;
+      if (!isExpiry(error) && !(error instanceof ClientError && error.refusal === "NOT_FOUND")) throw error;
     }
   }
 
@@ -191,14 +194,16 @@ export class DirectConversations {
       closed || this.#shelf.isReplaced(id) ? [] : [{ id, state: this.#stateOf(id) }],
     );
     // One that has not begun yet, or can't be read, neither replaces another nor is replaced.
-    const [first] = open.filter(({ state }) => state === undefined || kindOfPeer(state) === kind);
-    const begun = open.flatMap(({ id, state }) =>
+    const alive = open.filter(({ id }) => !this.#shelf.isExpired(id));
+    const [first] = alive.filter(({ state }) => state === undefined || kindOfPeer(state) === kind);
+    const begun = alive.flatMap(({ id, state }) =>
       state === undefined || kindOfPeer(state) !== kind ? [] : [{ id, at: state.firstAt }],
     );
     begun.sort((a, b) => b.at - a.at || (a.id < b.id ? 1 : -1));
-    const [latest, ...earlier] = begun;
+    const [latest] = begun;
     if (latest === undefined) return first?.id;
-    for (const { id } of earlier) this.#replace(id, latest.id);
+    for (const { id, state } of open)
+      if (id !== latest.id && state !== undefined && kindOfPeer(state) === kind) this.#replace(id, latest.id);
     return latest.id;
   }
 
@@ -226,9 +231,9 @@ export class DirectConversations {
     });
   }
 
-  #replacedWith(username: string): Outbox[] {
+  #endedWith(username: string): Outbox[] {
     return this.#with(username).flatMap(([id]) =>
-      this.#shelf.isReplaced(id) ? [this.#shelf.load(id).outbox] : [],
+      this.#shelf.isReplaced(id) || this.#shelf.isExpired(id) ? [this.#shelf.load(id).outbox] : [],
     );
   }
 

@@ -14,6 +14,7 @@ import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import { ClientError } from "./clientError.ts";
 import type { Conversation } from "./conversation.ts";
 import type { ConversationContext } from "./conversationContext.ts";
+import { isExpiry } from "./conversationErrors.ts";
 
 /** How long a client waits for the server's signatures before it says that there are none. */
 export const counterSignatureTimeoutMs = 10_000;
@@ -50,11 +51,22 @@ export class Receipts {
    */
   async make(conversation: Conversation): Promise<VerifiedReceipt> {
     const { standing } = conversation;
+    const done = conversation.impediments.isExpired ? this.#made(conversation) : undefined;
+    if (done !== undefined) return done;
     // What keeps it from being posted was told when it came up.
     await conversation.acknowledge().catch(() => undefined);
     // More may have come meanwhile: the statement is about what is in the transcript.
     while (standing.record.size !== standing.log.size) await conversation.idle();
     return this.#sign(conversation);
+  }
+
+  /** @returns the receipt over all that stands if the folder has it with every signature that is needed */
+  #made(conversation: Conversation): VerifiedReceipt | undefined {
+    const { standing, state } = conversation;
+    if (state === undefined || standing.record.receipt_size !== state.size) return undefined;
+    const statement = buildStatement({ state, sha256: standing.folder.sha256() });
+    const kept = this.#kept(conversation, statement, state);
+    return kept?.isComplete ? this.#tell(conversation, state, kept.signers) : undefined;
   }
 
   /** Fetches what an earlier session had to do without. */
@@ -100,7 +112,7 @@ export class Receipts {
     const { record } = standing;
     if (record.receipt_size !== size || !record.receipt_complete)
       standing.keepReceipt({ statement, signedData, size, isComplete: false });
-    const answer = await this.#request({ conversation: id, statement, signedData });
+    const answer = await this.#request(conversation, { statement, signedData });
     if (answer.conversation !== id || answer.size !== size)
       throw new ClientError("BAD_RECEIPT", "the server answered with another receipt");
     try {
@@ -114,23 +126,25 @@ export class Receipts {
     }
   }
 
-  async #request(receipt: {
-    conversation: Conversation["id"];
-    statement: Uint8Array;
-    signedData: Uint8Array;
-  }) {
-    const { conversation, statement, signedData } = receipt;
+  async #request(
+    conversation: Conversation,
+    { statement, signedData }: { statement: Uint8Array; signedData: Uint8Array },
+  ) {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error("no answer")), counterSignatureTimeoutMs);
     });
     try {
-      const request = { type: "sign_receipt", conversation, statement, signed_data: signedData } as const;
+      const about = { conversation: conversation.id, statement, signed_data: signedData };
+      const request = { type: "sign_receipt", ...about } as const;
       return await Promise.race([this.#context.connection().request(request), late]);
     } catch (cause) {
+      if (isExpiry(cause)) conversation.expire(cause);
+      const why = cause instanceof Error ? cause.message : "";
+      const outlook = isExpiry(cause) ? "it can't be had any more" : "the next connection asks again";
       throw new ClientError(
         "NOT_COUNTERSIGNED",
-        `the server has not countersigned the receipt: ${cause instanceof Error ? cause.message : ""}; the next connection asks again`,
+        `the server has not countersigned the receipt: ${why}; ${outlook}`,
         { cause },
       );
     } finally {
@@ -143,7 +157,7 @@ export class Receipts {
     conversation: Conversation,
     receipt: { statement: Uint8Array; signedData: Uint8Array; size: number; answer: Uint8Array },
   ): VerifiedReceipt {
-    const { standing, state, id } = conversation;
+    const { standing, state } = conversation;
     const { statement, size, answer } = receipt;
     if (state === undefined) throw new ClientError("NO_SUCH_CONVERSATION", "the conversation has not begun");
     const judged = this.#judge(answer, statement, state);
@@ -153,33 +167,40 @@ export class Receipts {
     if (!isComplete)
       throw new ClientError("BAD_RECEIPT", "the server's signatures are missing in what it sent back");
     standing.keepReceipt({ statement, signedData: merged?.signedData ?? answer, size, isComplete });
+    return this.#tell(conversation, state, signers, size);
+  }
+
+  #tell(
+    { id: conversation, standing }: Conversation,
+    state: LogState,
+    signers: readonly string[],
+    size = state.size,
+  ): VerifiedReceipt {
+    const { name: to, log } = standing;
     const folder = standing.folder.path;
-    const root = standing.log.rootAt(size) ?? state.root;
-    const to = standing.name;
-    this.#context.onEvent({
-      event: "receipt",
-      conversation: id,
-      to,
-      folder,
-      size,
-      root,
-      signers,
-      countersigned: true,
-    });
-    return { size, folder, signers, countersigned: true };
+    const root = log.rootAt(size) ?? state.root;
+    const countersigned = true;
+    this.#context.onEvent({ event: "receipt", conversation, to, folder, size, root, signers, countersigned });
+    return { size, folder, signers, countersigned };
   }
 
   /** Adds what came to the file that is here, unless that one was altered: then it gives way. */
   #join(conversation: Conversation, statement: Uint8Array, state: LogState, answer: Uint8Array) {
-    const kept = conversation.standing.folder.readReceipt();
+    const kept = this.#kept(conversation, statement, state);
+    if (kept === undefined) return undefined;
+    const signedData = mergeSignedData(kept.signedData, answer);
+    return { signedData, ...this.#judge(signedData, statement, state) };
+  }
+
+  /** @returns the file that is here, unless it is another or was altered */
+  #kept({ standing }: Conversation, statement: Uint8Array, state: LogState) {
+    const kept = standing.folder.readReceipt();
     if (kept === undefined || !equalBytes(kept.statement, statement)) return undefined;
     try {
-      this.#judge(kept.signedData, statement, state);
+      return { signedData: kept.signedData, ...this.#judge(kept.signedData, statement, state) };
     } catch {
       return undefined;
     }
-    const signedData = mergeSignedData(kept.signedData, answer);
-    return { signedData, ...this.#judge(signedData, statement, state) };
   }
 
   /** @throws {PkiError} a signature or path is no good; {ClientError} `BAD_RECEIPT` somebody has signed who has no business to */

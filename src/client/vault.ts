@@ -23,6 +23,7 @@ export const collections = [
   "opening",
   "replaced",
   "told",
+  "expired",
 ] as const;
 export type Collection = (typeof collections)[number];
 

@@ -83,6 +83,19 @@ export const replacedSchema = object({ at: integer() });
 /** `told`, by conversation: whoever shows the conversation was told of the entries before `size`. */
 export const toldSchema = object({ size: integer() });
 
+/** Most days that a server may say to keep conversations. */
+const maxKeptDays = 36_500;
+
+/** `expired`, by conversation: since when the client knows that the server has deleted it, and how long that keeps one. */
+export const expiredSchema = object({ at: integer(), kept_days: nullable(integer(1, maxKeptDays)) });
+export type ExpiredRecord = SchemaType<typeof expiredSchema>;
+
+/** @param detail of the refusal `EXPIRED`, controlled by the server @returns `null` when it names no number of days */
+export function keptDaysOf(detail: string): number | null {
+  const days = /^[1-9][0-9]{0,4}$/.test(detail) ? Number(detail) : 0;
+  return days >= 1 && days <= maxKeptDays ? days : null;
+}
+
 /** `member`, by conversation: where the client stands in its group. What is secret is in `group` and `ratchet`. */
 export const memberSchema = object({
   /** The own device in this conversation; `null` while there is none. */

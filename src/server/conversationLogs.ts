@@ -42,11 +42,14 @@ export class ConversationLogs {
     if (size === 0) return undefined;
     let log = this.#followed.find(conversation);
     if (log?.state.size !== size) {
-      log = await this.#follow(
-        conversation,
-        size,
-        log !== undefined && log.state.size < size ? log : undefined,
-      );
+      const from = log !== undefined && log.state.size < size ? log : undefined;
+      try {
+        log = await this.#follow(conversation, size, from);
+      } catch (error) {
+        // It may have expired while it was being read.
+        if ((await this.#store.size(conversation)) === 0) return undefined;
+        throw error;
+      }
       this.#followed.keep(conversation, log);
     }
     return log;

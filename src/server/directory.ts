@@ -1,7 +1,7 @@
 import type { Request, ServerMessage } from "../wire/sessionMessages.ts";
 import { checkpointFor } from "./checkpoints.ts";
 import { maxLineBytesPerMessage } from "./delivery.ts";
-import { Refusal } from "./refusal.ts";
+import { missingConversation } from "./missingConversation.ts";
 import type { Services } from "./services.ts";
 import type { Member } from "./sessionRegistry.ts";
 
@@ -53,16 +53,16 @@ export async function listConversations(
 /**
  * Entries from `from` on, as many as asked for and fit, and a checkpoint that covers them.
  *
- * @throws {Refusal} `NOT_FOUND`, equally whether there is no such conversation or the person never was a member
+ * @throws {Refusal} as `missingConversation` says
  */
 export async function fetchEntries(
   { id, conversation, from, limit }: Requested<"fetch_entries">,
   { person }: Member,
-  services: Pick<Services, "store" | "identity" | "now">,
+  services: Pick<Services, "store" | "identity" | "now" | "retentionDays">,
 ): Promise<ServerMessage> {
   const { log } = services.store;
   const visibleSize = await log.visibleSize(conversation, person);
-  if (visibleSize === 0) throw noSuchConversation();
+  if (visibleSize === 0) throw await missingConversation(services, conversation);
   const records =
     from >= visibleSize
       ? []
@@ -73,11 +73,7 @@ export async function fetchEntries(
           maxBytes: maxLineBytesPerMessage,
         });
   const checkpoint = await checkpointFor(services, conversation, visibleSize);
-  if (checkpoint === undefined) throw noSuchConversation();
+  if (checkpoint === undefined) throw await missingConversation(services, conversation);
   const entries = records.map(({ at, line }) => ({ at, line }));
   return { type: "entries", id, conversation, from, entries, checkpoint };
-}
-
-export function noSuchConversation(): Refusal {
-  return new Refusal("NOT_FOUND", "there is no such conversation for you here");
 }

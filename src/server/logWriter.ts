@@ -8,6 +8,7 @@ import { describeError } from "./describeError.ts";
 import { type JudgedEntry, type Judgement, judgePosts, type Post } from "./entryJudge.ts";
 import { type Deliveries, type ForeignEntries, noDeliveries } from "./foreignEntries.ts";
 import { logAppendOf } from "./logAppend.ts";
+import { expiredConversation, hasExpired } from "./missingConversation.ts";
 import { Refusal, refused } from "./refusal.ts";
 import type { Services } from "./services.ts";
 
@@ -18,7 +19,7 @@ const maxConflictsInTurn = 8;
 
 type WriterServices = Pick<
   Services,
-  "store" | "identity" | "certificates" | "limits" | "now" | "sessions" | "log" | "meter"
+  "store" | "identity" | "certificates" | "limits" | "now" | "sessions" | "log" | "meter" | "retentionDays"
 > & { readonly logs: ConversationLogs };
 
 /** A batch as it was judged after what the log held. */
@@ -55,6 +56,7 @@ export class LogWriter {
         conflicts += 1;
         continue;
       }
+      if (outcome?.kind === "expired") throw hasExpired(this.#services.retentionDays);
       if (outcome?.kind === "pair_exists" || outcome?.kind === "blob_missing") {
         // The others may stand without it.
         const { post, refusal } = refusalFor(outcome, judged.accepted);
@@ -97,6 +99,8 @@ export class LogWriter {
   async #judge(conversation: Hex, posts: readonly Post[]): Promise<Judged> {
     const { logs, identity, now } = this.#services;
     const log = await logs.open(conversation);
+    const expired = log === undefined ? await expiredConversation(this.#services, conversation) : undefined;
+    if (expired !== undefined) throw expired;
     const entries = posts.map(({ entry }) => entry);
     const context = await logs.prepare(conversation, log?.roots, entries);
     const judgements = await judgePosts(this.#services, log, posts, context);

@@ -13,6 +13,7 @@ export class PrometheusMeter implements ServerMeter {
   readonly #requests = this.#histogram("request_seconds", "Requests other than posts", ["type", "outcome"]);
   readonly #entries = this.#counter("entries_total", "Posted entries", ["outcome"]);
   readonly #pushed = this.#counter("pushed_entries_total", "Entries sent to members who were online", []);
+  readonly #expired = this.#counter("expired_conversations_total", "Conversations deleted for their age", []);
   readonly #stored = this.#histogram("store_seconds", "Calls of the store", ["call", "outcome"]);
 
   constructor(version: string, gauges: () => ServerGauges) {
@@ -57,6 +58,10 @@ export class PrometheusMeter implements ServerMeter {
 
   pushed(entries: number): void {
     this.#pushed.inc(entries);
+  }
+
+  expired(conversations: number): void {
+    this.#expired.inc(conversations);
   }
 
   stored(call: string, outcome: string, duration: number): void {

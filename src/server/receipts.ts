@@ -14,7 +14,7 @@ import type { ReceiptRecord } from "../store/receiptStore.ts";
 import { maxReceiptBytes, type Request, type ServerMessage } from "../wire/sessionMessages.ts";
 import { requireValid } from "./checkpoints.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
-import { noSuchConversation } from "./directory.ts";
+import { missingConversation } from "./missingConversation.ts";
 import { Refusal, tryLater } from "./refusal.ts";
 import { bytesPerWorkToken } from "./serverLimits.ts";
 import type { Services } from "./services.ts";
@@ -34,14 +34,22 @@ const chunkBytes = 1024 * 1024;
 
 type ReceiptServices = Pick<
   Services,
-  "store" | "identity" | "certificates" | "limits" | "work" | "storedBytes" | "now" | "sessions"
+  | "store"
+  | "identity"
+  | "certificates"
+  | "limits"
+  | "work"
+  | "storedBytes"
+  | "now"
+  | "sessions"
+  | "retentionDays"
 > & { readonly logs: ConversationLogs };
 
 /**
  * Takes a member's signature under the statement about a log, adds the server's own, and dates the member's with a
  * counter signature. The other members who are online are sent the file too.
  *
- * @throws {Refusal} `NOT_FOUND`, `TRY_LATER`, `BAD_RECEIPT`, `CERTIFICATE_REVOKED`, `CERTIFICATE_INVALID`, `TOO_MANY`, `UNAVAILABLE`
+ * @throws {Refusal} `NOT_FOUND`, `EXPIRED`, `TRY_LATER`, `BAD_RECEIPT`, `CERTIFICATE_REVOKED`, `CERTIFICATE_INVALID`, `TOO_MANY`, `UNAVAILABLE`
  */
 export async function signReceipt(
   request: Requested<"sign_receipt">,
@@ -52,7 +60,7 @@ export async function signReceipt(
   const { id, conversation, statement, signed_data } = request;
   const { member } = session;
   const visibleSize = await store.log.visibleSize(conversation, member.person);
-  if (visibleSize === 0) throw noSuchConversation();
+  if (visibleSize === 0) throw await missingConversation(services, conversation);
   const waitMs = await store.accounts.takeToken({
     subject: `receipt:${member.person}`,
     ...limits.receiptSignatures,
@@ -81,13 +89,15 @@ export async function signReceipt(
   return { type: "countersigned", id, conversation, size, signed_data: signedData };
 }
 
-/** @throws {Refusal} `NOT_FOUND` */
+/** @throws {Refusal} `NOT_FOUND`, `EXPIRED` */
 export async function fetchReceipt(
   { id, conversation, size }: Requested<"fetch_receipt">,
   { person }: Member,
-  { store }: Pick<Services, "store">,
+  services: Pick<Services, "store" | "retentionDays">,
 ): Promise<ServerMessage> {
+  const { store } = services;
   const visibleSize = await store.log.visibleSize(conversation, person);
+  if (visibleSize === 0) throw await missingConversation(services, conversation);
   const record = size <= visibleSize ? await store.receipts.receipt(conversation, size) : undefined;
   if (record === undefined) throw new Refusal("NOT_FOUND", "there is no such receipt for you here");
   return { type: "countersigned", id, conversation, size, signed_data: record.signedData };

@@ -25,7 +25,16 @@ const retryMs = 1_000;
 
 type RelayServices = Pick<
   Services,
-  "store" | "identity" | "certificates" | "limits" | "storedBytes" | "now" | "sessions" | "log" | "meter"
+  | "store"
+  | "identity"
+  | "certificates"
+  | "limits"
+  | "storedBytes"
+  | "now"
+  | "sessions"
+  | "log"
+  | "meter"
+  | "retentionDays"
 > & { readonly logs: ConversationLogs };
 
 /** What waits for its turn at one log; while there is something, somebody works on it. */

@@ -11,7 +11,6 @@ import { ChangeFollower } from "./changeFollower.ts";
 import { clientVerifier } from "./clientVerifier.ts";
 import { ConversationLogs } from "./conversationLogs.ts";
 import { DeliveryMarks } from "./deliveryMarks.ts";
-import { describeError } from "./describeError.ts";
 import { EndingWatch } from "./endingWatch.ts";
 import { ExpiryWatch } from "./expiryWatch.ts";
 import { Listener } from "./listener.ts";
@@ -34,6 +33,7 @@ import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import { type Member, SessionRegistry } from "./sessionRegistry.ts";
 import { SharedCrls } from "./sharedCrls.ts";
+import { sweep } from "./sweep.ts";
 import { Tickets } from "./tickets.ts";
 import { TokenBuckets } from "./tokenBuckets.ts";
 import { HandshakeTurns, WorkInProgress } from "./turns.ts";
@@ -56,6 +56,8 @@ export interface ServerOptions {
   /** Belongs to the server from the moment `startServer` resolves. */
   readonly store: Store;
   readonly registration: "open" | "closed";
+  /** Conversations without an entry for so many days are deleted. Default: none ever is. */
+  readonly retentionDays?: number;
   /** Whether members may reach the server's operator, as soon as there is one. Default: yes. */
   readonly offersOperator?: boolean;
   readonly random: (length: number) => Uint8Array;
@@ -138,6 +140,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     work: new TokenBuckets(limits.work, monotonic),
     storedBytes: new TokenBuckets(limits.storedBytes, monotonic),
     registration,
+    retentionDays: options.retentionDays,
     offersOperator,
     now,
     log,
@@ -188,7 +191,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const expiry = new ExpiryWatch(shared);
   const look = () => {
     expiry.look(now());
-    sweep(shared, tickets);
+    void sweep(shared, tickets);
   };
   look();
   endings.start();
@@ -273,14 +276,4 @@ function decodedOrNone(chain: readonly Uint8Array[]): readonly Certificate[] {
     if (error instanceof PkiError) return [];
     throw error;
   }
-}
-
-/** What has to be done now and then. */
-function sweep({ store, sessions, now, log }: Services, tickets: Tickets): void {
-  tickets
-    .extend([...sessions.all()].flatMap(({ ticket }) => (ticket === undefined ? [] : [ticket.hash])))
-    .then(() => store.sweep({ nowMs: now(), ...retention }))
-    .catch((error: unknown) => {
-      log("WARNING", `Expired data could not be deleted: ${describeError(error)}`);
-    });
 }

@@ -13,6 +13,8 @@ export interface ServerMeter {
   entry(outcome: string): void;
   /** Entries were sent to a member who is online. */
   pushed(entries: number): void;
+  /** Conversations were deleted, since they had no entry for longer than the server keeps them. */
+  expired(conversations: number): void;
   /** A call of the store (`log.append`) ended: `ok`, or the code of its error. */
   stored(call: string, outcome: string, seconds: number): void;
 }
@@ -24,5 +26,6 @@ export const noMeter: ServerMeter = {
   request() {},
   entry() {},
   pushed() {},
+  expired() {},
   stored() {},
 };

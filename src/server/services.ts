@@ -24,6 +24,8 @@ export interface Services {
   readonly work: TokenBuckets;
   readonly storedBytes: TokenBuckets;
   readonly registration: "open" | "closed";
+  /** Conversations without an entry for longer are deleted; `undefined`: none ever is. */
+  readonly retentionDays: number | undefined;
   /** Whether members are told how to reach the server's operator, once there is one. */
   readonly offersOperator: boolean;
   /** ms since the epoch */

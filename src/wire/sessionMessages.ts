@@ -124,6 +124,7 @@ export const refusalCodes = [
   "TRY_LATER",
   "TOO_MANY",
   "NOT_FOUND",
+  "EXPIRED",
   "NO_KEY_PACKAGE",
   "BAD_KEY_PACKAGE",
   "BAD_BLOB",
@@ -157,7 +158,8 @@ export const serverMessageSchema = tagged("type", {
     id,
     code: oneOf(refusalCodes),
     message: text({ max: 512 }),
-    /** CONVERSATION_EXISTS: the other conversation's id. TRY_LATER: milliseconds. CLOCK: server time. GAP, REPLAY: the next seqno. Else "". */
+    /** CONVERSATION_EXISTS: the other conversation's id. TRY_LATER: milliseconds. CLOCK: server time. GAP, REPLAY: the next seqno.
+     *  EXPIRED: how many days the server keeps a conversation, "" when it keeps them now. Else "". */
     detail: text({ max: 128 }),
   }),
   pong: object({ type: literal("pong"), id }),

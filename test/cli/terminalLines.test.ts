@@ -25,6 +25,19 @@ describe("linesOfEvent()", () => {
     expect(row.at(-1)).toEqual({ text: "  12:30 bob@example.org", style: "quiet" });
   });
 
+  test("says that a conversation has expired, what stays of it and how to go on", () => {
+    const about = { event: "expired", conversation, to: "bob", folder: "transcripts/bob" } as const;
+    expect(shown({ ...about, keptDays: 30, countersigned: true, unsent: 0 })).toEqual([
+      "! the conversation with bob is over: the server keeps conversations for 30 days after their last entry; its evidence stays in transcripts/bob",
+      "  /to bob begins a new conversation",
+    ]);
+    expect(shown({ ...about, keptDays: null, countersigned: false, unsent: 2 })).toEqual([
+      "! the conversation with bob is over: the server has deleted it for its age; its evidence stays in transcripts/bob",
+      "  The server has not countersigned a receipt over all of it, and can't any more",
+      "  /to bob begins a new conversation; 2 messages were not sent: /unsent shows them",
+    ]);
+  });
+
   test("names the conversation where it is not one of two", () => {
     expect(shown(message({ to: "team" }))).toEqual(["[bob to team] seqno=1: hello  12:30 bob@example.org"]);
   });
