@@ -8,6 +8,8 @@ import { join, resolve } from "node:path";
  */
 const root = resolve(import.meta.dir, "..");
 const bun = process.execPath;
+/** No test waits for time, but a loaded machine may need some. */
+const patienceMs = 60_000;
 let passed = 0;
 let failed = 0;
 let skipped = 0;
@@ -39,7 +41,7 @@ function tests(name: string, paths: readonly string[], environment: Record<strin
   rmSync(report, { force: true });
   const ok = run(
     name,
-    [bun, "test", ...paths, "--reporter=junit", `--reporter-outfile=${report}`],
+    [bun, "test", ...paths, `--timeout=${patienceMs}`, "--reporter=junit", `--reporter-outfile=${report}`],
     environment,
   );
   let counts = { tests: 0, failures: 0, skipped: 0 };

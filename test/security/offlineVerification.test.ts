@@ -59,6 +59,9 @@ interface Outcome {
 }
 
 /** What the evidence is called when one file of a copy is as `change` makes it. */
+const otherDigit = (digit: string) => (digit === "9" ? "8" : "9");
+const otherLetter = (letter: string) => (letter === "A" ? "B" : "A");
+
 async function changed(name: string, change: (content: Buffer) => Buffer | string): Promise<Outcome> {
   const folder = world.path(`copy-${copies++}`);
   cpSync(folders.alice, folder, { recursive: true });
@@ -103,8 +106,8 @@ describe("test_security_offline_verify: verify", () => {
     const transcript = (change: (content: Buffer) => string) => changed("transcript.jsonl", change);
     const entry = refused("ENTRY_REFUSED");
     expect(await transcript(edit(2, (line) => line.replace('"seqno":', '"seqno":1')))).toEqual(entry);
-    expect(await transcript(edit(2, (line) => line.replace(/"at":(\d+)\d/, '"at":$19')))).toEqual(entry);
-    expect(await transcript(edit(2, (line) => line.replace(/"ct":"../, '"ct":"AA')))).toEqual(entry);
+    expect(await transcript(edit(2, (line) => line.replace(/(?<="at":\d+)\d(?!\d)/, otherDigit)))).toEqual(entry);
+    expect(await transcript(edit(2, (line) => line.replace(/(?<="ct":")./, otherLetter)))).toEqual(entry);
     expect(
       await transcript(lines((all) => [...all, "99|9999|tampered_ct|tampered_sig|tampered_fp"])),
     ).toEqual(entry);
@@ -117,7 +120,7 @@ describe("test_security_offline_verify: verify", () => {
     expect(
       await changed(
         "transcript.jsonl",
-        edit(2, (line) => line.replace(/"sig":"(.{20})../, '"sig":"$1AA')),
+        edit(2, (line) => line.replace(/(?<="sig":".{20})./, otherLetter)),
       ),
     ).toEqual(refused("ENTRY_REFUSED"));
     const flipAt = (at: number) => (content: Buffer) => {
@@ -128,7 +131,7 @@ describe("test_security_offline_verify: verify", () => {
     const size = readFileSync(file(folders.alice, "receipt.p7s")).length;
     for (const at of [size - 1, Math.floor(size / 2), 40])
       expect(await changed("receipt.p7s", flipAt(at))).toEqual(refused("SIGNED_DATA_REFUSED"));
-    const checkpoint = edit(0, (line) => line.replace(/"sig":"(.{20})../, '"sig":"$1AA'));
+    const checkpoint = edit(0, (line) => line.replace(/(?<="sig":".{20})./, otherLetter));
     expect(await changed("checkpoints.jsonl", checkpoint)).toEqual(refused("CHECKPOINT_REFUSED"));
   });
 
