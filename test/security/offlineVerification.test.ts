@@ -106,7 +106,9 @@ describe("test_security_offline_verify: verify", () => {
     const transcript = (change: (content: Buffer) => string) => changed("transcript.jsonl", change);
     const entry = refused("ENTRY_REFUSED");
     expect(await transcript(edit(2, (line) => line.replace('"seqno":', '"seqno":1')))).toEqual(entry);
-    expect(await transcript(edit(2, (line) => line.replace(/(?<="at":\d+)\d(?!\d)/, otherDigit)))).toEqual(entry);
+    expect(await transcript(edit(2, (line) => line.replace(/(?<="at":\d+)\d(?!\d)/, otherDigit)))).toEqual(
+      entry,
+    );
     expect(await transcript(edit(2, (line) => line.replace(/(?<="ct":")./, otherLetter)))).toEqual(entry);
     expect(
       await transcript(lines((all) => [...all, "99|9999|tampered_ct|tampered_sig|tampered_fp"])),
