@@ -36,7 +36,7 @@ export class Inbox {
     entries.forEach(({ at, line }, i) => {
       const index = from + i;
       if (index >= size && index < size + maxWaitingEntries)
-        this.#arrivals.set(index, { index, at, entry: parseEntry(line) });
+        this.#arrivals.set(index, { index, at, entry: parseEntry(line), line });
     });
     this.#checkpoints.push(checkpoint);
   }

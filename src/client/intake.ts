@@ -22,6 +22,8 @@ export interface Arrival {
   readonly index: number;
   readonly at: number;
   readonly entry: Entry;
+  /** The entry as the server sent it; `undefined` when it comes out of the transcript. */
+  readonly line?: string;
 }
 
 /** What taking an entry in asks of the conversation. */
@@ -87,7 +89,7 @@ export class Intake {
     await this.#learn(entry, roster);
     const blobs = roster === undefined || isKnown ? undefined : await this.#fetch(entry, roster);
     const before = this.#log.state;
-    const logged = this.#log.append(entry, at);
+    const logged = this.#log.append(entry, at, this.#hasSigned(arrival));
     const after = this.#log.state;
     if (isKnown || after === undefined) return [];
     const { self } = this.#context;
@@ -226,6 +228,12 @@ export class Intake {
 
   #warn(code: "REVOKED" | "EXPIRED", message: string): void {
     this.#context.onEvent({ event: "warning", code, message, conversation: this.#conversation });
+  }
+
+  /** The vault keeps lines of the own key only, so one that comes back as it was posted is as it was signed. */
+  #hasSigned({ entry, line }: Arrival): boolean {
+    if (line === undefined || !this.#isOwn(entry)) return false;
+    return this.#outbox.items.find(({ seqno }) => seqno === entry.seqno)?.line === line;
   }
 
   #isOwn({ sender }: Entry): boolean {

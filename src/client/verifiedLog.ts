@@ -110,10 +110,15 @@ export class VerifiedLog {
     return [];
   }
 
-  /** Verifies the next entry and takes it in. @throws {LogError} when it may not stand here */
-  append(entry: Entry, at: number): LoggedEntry {
+  /**
+   * Verifies the next entry and takes it in.
+   *
+   * @param isOwnSignature the very line was signed here
+   * @throws {LogError} when it may not stand here
+   */
+  append(entry: Entry, at: number, isOwnSignature = false): LoggedEntry {
     const index = this.size;
-    const body = this.#apply(entry, at);
+    const body = this.#apply(entry, at, isOwnSignature);
     this.#unwritten.push(formatTranscriptLine({ entry, index, at }));
     return { entry, index, at, body };
   }
@@ -138,11 +143,12 @@ export class VerifiedLog {
     return own !== undefined && !contradict({ conversation, size, root: own }, { conversation, size, root });
   }
 
-  #apply(entry: Entry, at: number): Body {
+  #apply(entry: Entry, at: number, isOwnSignature = false): Body {
     const body = decodeBody(entry);
     this.#state = verifyEntry(this.#state, entry, at, {
       certificateAt: (fingerprint, atMs) => this.#directory.certificateAt(fingerprint, atMs),
       rootAt: (size) => this.#roots.at(size),
+      isOwnSignature,
     });
     this.#roots.append(this.#state.root);
     if (body.kind !== "acknowledge") this.#lastStatements.set(entry.sender, this.#state.size - 1);

@@ -16,6 +16,8 @@ export interface LogContext {
   certificateAt(fingerprint: Hex, atMs: number): VerifiedCertificate;
   /** The root of the first `size` entries, for every size from 1 below that of the state. */
   rootAt(size: number): Hex | undefined;
+  /** The entry is, byte for byte, one that the caller has signed itself: its signature needs no check. */
+  readonly isOwnSignature?: boolean;
 }
 
 /** @throws {LogError} `CERTIFICATE_INVALID` with what the context threw as its cause */

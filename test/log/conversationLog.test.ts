@@ -169,6 +169,13 @@ describe("every later entry", () => {
     refused(high, "BAD_SIGNATURE");
   });
 
+  test("a signature is not checked again only where the caller says that it made it itself", () => {
+    const entry = { ...log.message(alice), sig: log.message(bob).sig };
+    refused(entry, "BAD_SIGNATURE");
+    expect(codeOf(() => log.judge(entry, log.now, { isOwnSignature: false }))).toBe("BAD_SIGNATURE");
+    expect(log.judge(entry, log.now, { isOwnSignature: true }).size).toBe(4);
+  });
+
   test("a refused entry changes nothing: the honest one with the same seqno is accepted", () => {
     const before = structuredClone({ ...log.state });
     const entry = log.message(alice);
