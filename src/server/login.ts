@@ -1,5 +1,6 @@
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { Account } from "../store/accountStore.ts";
+import type { KeyPackageCount } from "../store/keyPackageStore.ts";
 import type { LoginRequest, Request } from "../wire/sessionMessages.ts";
 import type { Accounts } from "./accounts.ts";
 import type { Connection } from "./connection.ts";
@@ -10,10 +11,11 @@ import type { RequestReader } from "./requests.ts";
 import type { ServerLimits } from "./serverLimits.ts";
 import type { ServerLog } from "./serverLog.ts";
 import type { ServerMeter } from "./serverMeter.ts";
+import type { Services } from "./services.ts";
 import type { Member } from "./sessionRegistry.ts";
 import { timed } from "./timed.ts";
 
-export interface LoginServices {
+export interface LoginServices extends Pick<Services, "store" | "certificates" | "now"> {
   readonly accounts: Accounts;
   readonly limits: ServerLimits;
   readonly log: ServerLog;
@@ -29,13 +31,22 @@ export interface Peer {
   readonly tag: string;
 }
 
-/** @returns who logged in or registered, and the id of the request, which is still to be answered */
+export interface Login {
+  readonly member: Member;
+  /** Of the request, which is still to be answered. */
+  readonly id: number;
+  /** The key packages that wait for its certificate. */
+  readonly waiting: KeyPackageCount;
+}
+
+/** @returns who logged in or registered, once the store has given everything that the answer says */
 export async function logIn(
   connection: Connection,
   reader: RequestReader,
   peer: Peer,
-  { accounts, limits, log, meter }: LoginServices,
-): Promise<{ member: Member; id: number }> {
+  services: LoginServices,
+): Promise<Login> {
+  const { accounts, store, certificates, now, limits, log, meter } = services;
   connection.deadlineMs = performance.now() + limits.loginMs;
   for (;;) {
     const request = reader.read(await connection.receive());
@@ -50,7 +61,10 @@ export async function logIn(
         () => authenticate(request, peer, accounts),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      return { member: memberOf(account, peer), id: request.id };
+      const member = memberOf(account, peer);
+      await certificates.load([member.fingerprint]);
+      const waiting = await store.keyPackages.count(member.fingerprint, now());
+      return { member, id: request.id, waiting };
     } catch (error) {
       answerFailure(error, request, { connection, tag: peer.tag, log });
       await connection.whenWritable();

@@ -8,6 +8,7 @@ import type { ConversationLogs, FollowedLog } from "./conversationLogs.ts";
 import { deliver } from "./delivery.ts";
 import { describeError } from "./describeError.ts";
 import { type JudgedEntry, type Judgement, judgePosts, type Post } from "./entryJudge.ts";
+import { LateDelivery } from "./lateDelivery.ts";
 import { logAppendOf } from "./logAppend.ts";
 import { Refusal, refusalOf, refused } from "./refusal.ts";
 import type { ServerMeter } from "./serverMeter.ts";
@@ -18,6 +19,8 @@ import type { Session } from "./sessionRegistry.ts";
 const maxBatch = 256;
 /** How often a batch is judged anew because somebody else appended to its log meanwhile. */
 const maxAttempts = 8;
+/** How often the store is asked for the outcome of an append whose answer was lost. */
+const lateEveryMs = 1_000;
 
 type RelayServices = Pick<
   Services,
@@ -36,10 +39,13 @@ export class Relay {
   readonly #services: RelayServices;
   readonly #queues = new Map<Hex, Queue>();
   readonly #idle: (() => void)[] = [];
+  readonly #late: LateDelivery;
+  #lateTimer: ReturnType<typeof setTimeout> | undefined;
   #closing = false;
 
   constructor(services: RelayServices) {
     this.#services = services;
+    this.#late = new LateDelivery(services);
   }
 
   /**
@@ -56,17 +62,14 @@ export class Relay {
       throw new Refusal("UNKNOWN_SENDER", "the entry is not by the certificate of this session");
     const post = { id, line, entry, session, ...answering(session, settled, this.#services.meter) };
     const queue = this.#queues.get(conversation);
-    if (queue !== undefined) {
-      queue.push(post);
-      return;
-    }
-    this.#queues.set(conversation, [post]);
-    setImmediate(() => void this.#work(conversation));
+    if (queue === undefined) this.#begin(conversation, [post]);
+    else queue.push(post);
   }
 
   /** From now on posts are refused with `UNAVAILABLE`. */
   refuseNewPosts(): void {
     this.#closing = true;
+    clearTimeout(this.#lateTimer);
   }
 
   /** Posts that nobody works on yet. */
@@ -79,27 +82,45 @@ export class Relay {
     while (this.#queues.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
+  #begin(conversation: Hex, queue: Queue): void {
+    this.#queues.set(conversation, queue);
+    setImmediate(() => void this.#work(conversation));
+  }
+
   async #work(conversation: Hex): Promise<void> {
     const queue = this.#queues.get(conversation) ?? [];
-    while (queue.length > 0) {
+    do {
       const posts = queue.splice(0, maxBatch);
       try {
         await this.#process(conversation, posts);
       } catch (error) {
         // Whether the entries are durable is unknown; the clients post again, and the size of the log will tell.
         const refusal = refusalOf(error);
-        if (!(error instanceof Refusal))
+        // That the store fails is told once, by whoever watches it.
+        if (refusal.code === "INTERNAL")
           this.#services.log("ERROR", `conversation ${conversation}: ${describeError(error)}`);
         for (const post of posts) post.answer(refused(post.id, refusal));
       }
-    }
+    } while (queue.length > 0);
     this.#queues.delete(conversation);
     for (const wake of this.#idle.splice(0)) wake();
+    this.#seeToLate();
+  }
+
+  /** What may have come to stand unseen must not wait for the next post. */
+  #seeToLate(): void {
+    if (this.#closing || this.#lateTimer !== undefined || this.#late.conversations.length === 0) return;
+    this.#lateTimer = setTimeout(() => {
+      this.#lateTimer = undefined;
+      for (const conversation of this.#late.conversations)
+        if (!this.#queues.has(conversation)) this.#begin(conversation, []);
+    }, lateEveryMs);
   }
 
   async #process(conversation: Hex, posts: readonly Post[]): Promise<void> {
     const { logs, sessions, identity, now, meter } = this.#services;
     let rest = posts;
+    if (this.#late.has(conversation)) await this.#late.settle(conversation, await logs.open(conversation));
     for (let attempt = 0; attempt < maxAttempts && rest.length > 0; attempt++) {
       const log = await logs.open(conversation);
       const entries = rest.map(({ entry }) => entry);
@@ -137,7 +158,11 @@ export class Relay {
     if (first === undefined || last === undefined) return { kind: "nothing" };
     const { logs, store, identity, now } = this.#services;
     const checkpoint = signState(last.after, identity, Math.max(now(), last.at));
-    const outcome = await store.log.append(logAppendOf(accepted, checkpoint));
+    const append = logAppendOf(accepted, checkpoint);
+    const outcome = await store.log.append(append).catch((error: unknown) => {
+      this.#late.note(append.conversation, log?.state);
+      throw error;
+    });
     switch (outcome.kind) {
       case "appended": {
         const roots = new Map(log?.roots);

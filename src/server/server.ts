@@ -28,6 +28,7 @@ import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import { runSession, type SessionServices } from "./session.ts";
 import { SessionRegistry } from "./sessionRegistry.ts";
+import { StoreWatch } from "./storeWatch.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -57,6 +58,8 @@ export interface ServerOptions {
 export interface RunningServer extends ServerGauges {
   readonly host: string;
   readonly port: number;
+  /** Whether the store works, as far as the requests since have shown. */
+  readonly isStoreReachable: boolean;
   /**
    * Takes the newer lists of a file: everybody is sent them, and whoever they name is cut off.
    *
@@ -84,7 +87,9 @@ export interface RunningServer extends ServerGauges {
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { host, now, log, random, registration, anchors, meter = noMeter } = options;
-  const store = meter === noMeter ? options.store : measuredStore(options.store, meter);
+  const measured = meter === noMeter ? options.store : measuredStore(options.store, meter);
+  const watch = new StoreWatch({ store: measured, now, log });
+  const { store } = watch;
   const limits: ServerLimits = { ...defaultLimits, ...options.limits };
   const revocation = new Revocation({
     anchors,
@@ -157,6 +162,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await relay.whenIdle();
     await listener.stop();
     await Promise.all(running);
+    watch.stop();
     await store.close();
     log("INFO", "Server stopped");
   };
@@ -179,7 +185,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     get crlNextUpdateMs() {
       return revocation.nextDue?.nextUpdateMs;
     },
-    unready: () => readiness.unready(),
+    get isStoreReachable() {
+      return watch.isReachable;
+    },
+    // A store whose disk is full answers all the same.
+    unready: async () => (await readiness.unready()) ?? (watch.isReachable ? undefined : "the store fails"),
     replaceCrl: (file) => replaceCrl(shared, file),
     async replaceIdentity({ chain, key }) {
       const next = serverIdentity({ chain, key, anchors, now }, revocation);

@@ -10,7 +10,7 @@ import type { ConversationLogs } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
 import { fetchCertificates, fetchEntries, listConversations } from "./directory.ts";
 import { fetchKeyPackages, publishKeyPackages } from "./keyPackages.ts";
-import { type LoginServices, logIn } from "./login.ts";
+import { type Login, type LoginServices, logIn } from "./login.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
@@ -49,11 +49,12 @@ export async function runSession(
   try {
     const certificate = await shakeHands(connection, services, onHandshakeEnd);
     const reader = new RequestReader();
-    const { member, id } = await logIn(connection, reader, { certificate, network, tag }, services);
+    const login = await logIn(connection, reader, { certificate, network, tag }, services);
+    const { member } = login;
     session = new ClientSession(connection, member, services);
     connection.watchIdle(limits.idleMs);
     log("INFO", `${tag} Client authenticated: ${visible(member.username)}`);
-    await session.run(reader, id);
+    await session.run(reader, login);
   } catch (error) {
     const expected =
       error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");
@@ -109,8 +110,8 @@ class ClientSession implements Session {
   }
 
   /** Answers the login and then everything else until the connection ends. @throws what ended it */
-  async run(reader: RequestReader, loginId: number): Promise<never> {
-    await this.#welcome(loginId);
+  async run(reader: RequestReader, login: Login): Promise<never> {
+    this.#welcome(login);
     for (;;) {
       const request = reader.read(await this.#connection.receive());
       if (request.type === "post") await this.#post(request);
@@ -119,11 +120,9 @@ class ClientSession implements Session {
     }
   }
 
-  async #welcome(id: number): Promise<void> {
-    const { store, now, revocation, certificates, sessions } = this.#services;
-    const { fingerprint, username, email } = this.member;
-    await certificates.load([fingerprint]);
-    const waiting = await store.keyPackages.count(fingerprint, now());
+  #welcome({ id, waiting }: Login): void {
+    const { now, revocation, sessions } = this.#services;
+    const { username, email } = this.member;
     // A CRL may have come since the handshake; from here on it finds this session.
     if (revocation.isRevoked(this.member.certificate))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");

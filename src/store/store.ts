@@ -7,7 +7,8 @@ import type { ReceiptStore } from "./receiptStore.ts";
 
 /**
  * What a server keeps. Every call says what is durable and atomic when its promise resolves; every call may reject with
- * `StoreError`. Reads see every write that has resolved. Several processes may work on one store at the same time: what
+ * `StoreError`. A write that rejects with `UNAVAILABLE` was stored as a whole or not at all, and the caller does not know
+ * which; with any other code nothing was stored. Reads see every write that has resolved. Several processes may work on one store at the same time: what
  * has to be decided once (an account's name, the next index of a log, who takes a key package) is decided here.
  * Times are ms since the epoch and come from the caller.
  */
@@ -20,7 +21,7 @@ export interface Store {
   /** Only where other processes can be heard of. */
   readonly changes?: ChangeFeed;
 
-  /** Deletes what has expired: key packages, uploads and blobs that no entry names after `unnamedBlobMs`, welcomes after
+  /** Each kind by itself, all of it durable when it resolves. Deletes what has expired: key packages, uploads and blobs that no entry names after `unnamedBlobMs`, welcomes after
    *  `welcomeMs`, counters that have no effect any more. Safe at any time. */
   sweep(request: {
     readonly nowMs: number;

@@ -54,6 +54,8 @@ export class TestServer {
   /** Added to the server's clock, ms. */
   skewMs = 0;
   #frozenAtMs: number | undefined;
+  /** Where the server keeps what it keeps. */
+  openStore: () => Promise<Store> = () => openSqliteStore({ file: this.file });
   /** Stands between the server and its store. */
   wrapStore: (store: Store) => Store = (store) => store;
   #running: RunningServer | undefined;
@@ -95,7 +97,7 @@ export class TestServer {
   }
 
   async start(options: Partial<ServerOptions> = {}): Promise<void> {
-    const store = this.wrapStore(await openSqliteStore({ file: this.file }));
+    const store = this.wrapStore(await this.openStore());
     try {
       this.#running = await startServer({
         host: "127.0.0.1",
