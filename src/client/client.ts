@@ -154,6 +154,7 @@ class RunningClient implements Client {
       connection: () => this.#session.require(),
       connectionIfOpen: () => this.#session.connection,
       isMending: () => this.#session.isMending,
+      reconnect,
     };
     this.#receipts = new Receipts(this.#context);
     this.#conversations = new Conversations(this.#context, {
@@ -261,11 +262,13 @@ class RunningClient implements Client {
   }
 
   hurry(): void {
+    this.#conversations.hurry();
     void this.#session.hurry();
   }
 
   async quit(): Promise<void> {
     if (this.#isClosed) return;
+    this.#conversations.hurry();
     await this.#session.hurry();
     const failures: unknown[] = [];
     const receipts = [...this.#conversations.awake].map(async (conversation) => {

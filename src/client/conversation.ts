@@ -24,6 +24,7 @@ import type { Invitation } from "./inviteDirect.ts";
 import { Outbox, type OutgoingItem, outcomeOf, type Sent } from "./outbox.ts";
 import { encodePlaintext } from "./plaintext.ts";
 import { isCommit, noComplaints, Poster } from "./poster.ts";
+import { isServerTrouble, ServerRest } from "./serverRest.ts";
 import { Standing } from "./standing.ts";
 import { Upkeep } from "./upkeep.ts";
 import type { VaultBatch } from "./vault.ts";
@@ -63,6 +64,7 @@ export class Conversation {
   readonly #upkeep: Upkeep;
   readonly #inbox: Inbox;
   readonly #announcements: Announcements;
+  readonly #rest: ServerRest;
   #running: Promise<void> | undefined;
   #wanted = false;
   #isNew: boolean;
@@ -100,6 +102,20 @@ export class Conversation {
       standing: this.standing,
       onKeyPackageUsed: () => owner.keyPackageUsed(),
     });
+    this.#rest = new ServerRest({
+      policy: context.reconnect,
+      onBegin: ({ message }) =>
+        context.onEvent({
+          event: "warning",
+          code: "SERVER_UNAVAILABLE",
+          message: `${message}; what was written is kept and sent as soon as it can be`,
+          conversation: id,
+        }),
+      onOver: () => {
+        this.#mustAsk();
+        this.wake();
+      },
+    });
   }
 
   get state(): LogState | undefined {
@@ -129,8 +145,14 @@ export class Conversation {
     return outcomeOf(item);
   }
 
+  /** The client is about to end. */
+  hurry(): void {
+    this.#rest.hurry();
+  }
+
   /** A connection is there: catch up, then send what waits. */
   connected(): void {
+    this.#rest.stop();
     this.#upkeep.forgetUploads();
     this.impediments.resume();
     this.#mustAsk();
@@ -230,7 +252,10 @@ export class Conversation {
     this.#running = new Promise<void>((resolve) => setImmediate(resolve))
       .then(() => this.#run())
       .catch((error: unknown) => this.#inbox.explain(error, this.#context.connectionIfOpen()))
-      .catch((error: unknown) => this.#break(error))
+      .catch((error: unknown) => {
+        if (isServerTrouble(error)) this.#rests(error);
+        else this.#break(error);
+      })
       .finally(() => {
         this.#running = undefined;
         if (this.#wanted && !this.impediments.isBroken) this.wake();
@@ -239,6 +264,7 @@ export class Conversation {
   }
 
   close(): void {
+    this.#rest.stop();
     this.disconnected(this.impediments.close());
     this.#keys.wipe();
     this.standing.close();
@@ -272,12 +298,14 @@ export class Conversation {
     const { impediments } = this;
     while (this.#wanted && !impediments.isBroken) {
       this.#wanted = false;
-      await this.#takeArrivals();
-      await this.#inbox.judge();
+      if (!this.#rest.isRunning) {
+        await this.#takeArrivals();
+        await this.#inbox.judge();
+      }
       if (impediments.isBroken) return;
       this.#announcements.tell(this.standing.flush(this.#keys));
       this.#noteStored();
-      const connection = this.#context.connectionIfOpen();
+      const connection = this.#rest.isRunning ? undefined : this.#context.connectionIfOpen();
       if (connection !== undefined && !this.#wanted) {
         if (this.#inbox.isBehind) {
           await this.#inbox.fetch(connection);
@@ -285,6 +313,7 @@ export class Conversation {
           continue;
         }
         this.#resolveRefusal();
+        if (this.#rest.isRunning) continue;
         if (impediments.mayPost) await this.#upkeep.run(connection);
         if (this.#wanted || impediments.isBroken) continue;
       }
@@ -320,6 +349,7 @@ export class Conversation {
         this.#announcements.note(effect);
         if (effect.kind !== "landed") continue;
         this.#poster.landed();
+        this.#rest.proved();
         if (isCommit(effect.item)) this.#upkeep.succeeded();
       }
     }
@@ -329,12 +359,19 @@ export class Conversation {
   /** What a refusal, or the end of the conversation, means for what waits. */
   #resolveRefusal(): void {
     const resolution = this.#poster.resolve();
+    if (resolution?.kind === "rest") this.#rests(resolution.error);
     if (resolution?.kind === "upload again") this.#upkeep.forgetUploads();
     if (resolution?.kind === "later" || resolution?.kind === "exists") this.#pause(resolution.error);
     if (resolution?.kind === "exists") this.#owner.exists(this, resolution.error.detail);
     if (hasLeft(this.state, this.#context.self)) this.#poster.dropWaiting(() => true, conversationLeft());
     else if (this.state?.closed)
       this.#poster.dropWaiting(({ kind }) => kind !== "acknowledge", conversationClosed());
+  }
+
+  /** The server can't do anything now: it is asked again after a while, or with the next connection. */
+  #rests(error: ClientError): void {
+    if (this.#rest.begin(error)) this.wake();
+    else this.#pause(error);
   }
 
   /** Sends nothing more until the next connection; what waits stays in the vault. */

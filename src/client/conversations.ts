@@ -122,6 +122,11 @@ export class Conversations implements ConversationOwner, ConversationShelf {
     await Promise.all(Array.from({ length: maxCatchingUp }, worker));
   }
 
+  /** The client is about to end. */
+  hurry(): void {
+    for (const conversation of this.#loaded.values()) conversation.hurry();
+  }
+
   /** The connection was lost, and another is being made. */
   interrupted(): void {
     for (const conversation of this.#loaded.values()) conversation.interrupted();

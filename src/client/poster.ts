@@ -30,7 +30,7 @@ const maxRefusals = 8;
 
 /** What a refusal leads to; `again`: what is left is posted once more. */
 export interface Resolution {
-  readonly kind: "again" | "upload again" | "exists" | "later";
+  readonly kind: "again" | "upload again" | "exists" | "later" | "rest";
   readonly error: ClientError;
 }
 
@@ -117,8 +117,9 @@ export class Poster {
     this.#parts.outbox.landed();
     // It stands after all: an earlier connection had brought it there.
     if (!this.#parts.outbox.items.includes(item)) return { kind: "again", error };
-    this.#refusals += 1;
-    const verdict = this.#refusals > maxRefusals ? "later" : judgeRefusal(item, error);
+    const judged = judgeRefusal(item, error);
+    if (judged !== "rest") this.#refusals += 1;
+    const verdict = this.#refusals > maxRefusals ? "later" : judged;
     switch (verdict) {
       case "drop":
         this.#drop([item], error.refusal === "CLOSED" ? conversationClosed() : error);
@@ -131,6 +132,7 @@ export class Poster {
       case "upload again":
       case "exists":
       case "later":
+      case "rest":
         return { kind: verdict, error };
     }
   }

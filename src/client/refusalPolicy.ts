@@ -1,15 +1,16 @@
 import type { ClientError } from "./clientError.ts";
 import type { OutgoingItem } from "./outbox.ts";
+import { isServerTrouble } from "./serverRest.ts";
 
 /** What becomes of an own entry that the server refused. */
-export type Verdict = "post again" | "sign again" | "upload again" | "drop" | "exists" | "later";
+export type Verdict = "post again" | "sign again" | "upload again" | "drop" | "exists" | "later" | "rest";
 
 /**
  * Decides once the client has caught up with the log, so that what a refusal was about may have passed. A seqno that was
  * signed for words stays theirs: a message is never dropped unless its conversation is closed for good.
  */
-export function judgeRefusal({ kind }: OutgoingItem, { refusal }: ClientError): Verdict {
-  switch (refusal) {
+export function judgeRefusal({ kind }: OutgoingItem, error: ClientError): Verdict {
+  switch (error.refusal) {
     case "CONVERSATION_EXISTS":
       return kind === "create" ? "exists" : "later";
     case "GAP":
@@ -27,6 +28,6 @@ export function judgeRefusal({ kind }: OutgoingItem, { refusal }: ClientError): 
       // Nothing is ever signed behind an own commit, so its seqno is free again.
       return kind === "membership" ? "drop" : "later";
     default:
-      return "later";
+      return isServerTrouble(error) ? "rest" : "later";
   }
 }

@@ -14,7 +14,13 @@ export class FaultyStore {
   readonly failed: string[] = [];
   #armed: { readonly call: string; readonly fault: Fault } | undefined;
 
-  constructor(store: Store) {
+  /** How many calls `gate` has kept from the store. */
+  refused = 0;
+  readonly #gate: () => void;
+
+  /** @param gate called before every call; what it throws is what the call rejects with */
+  constructor(store: Store, gate: () => void = () => {}) {
+    this.#gate = gate;
     const wrapped = { ...store };
     for (const part of parts) Object.assign(wrapped, { [part]: this.#wrap(part, store[part]) });
     this.store = wrapped;
@@ -33,6 +39,12 @@ export class FaultyStore {
         const call = `${part}.${String(name)}`;
         return async (...args: readonly unknown[]) => {
           this.calls.push(call);
+          try {
+            this.#gate();
+          } catch (error) {
+            this.refused += 1;
+            throw error;
+          }
           const fault = this.#armed?.call === call ? this.#armed.fault : undefined;
           if (fault === undefined) return Reflect.apply(method, target, args);
           this.#armed = undefined;
