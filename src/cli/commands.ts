@@ -155,6 +155,7 @@ const serveFlags: readonly Flag[] = [
     description:
       "SQLite file, or a postgresql:// URL without a password (default: DATABASE_URL, DB_HOST …, also in .env; securechat.db)",
   },
+  { name: "out", value: "file", description: "backup: the copy, which must not be there yet" },
   { name: "registration", value: "mode", description: "open (default) or closed" },
   {
     name: "metrics",
@@ -258,10 +259,15 @@ export const commands: readonly CommandSpec[] = [
   },
   {
     name: "serve",
-    positionals: "",
-    description: "Run a server",
+    positionals: "[backup | restored begin|end]",
+    description: "Run a server; copy its store, or say that it was put back to an older state",
     flags: serveFlags,
-    examples: ["serve", "serve --port 5000 --db /var/lib/securechat/securechat.db"],
+    examples: [
+      "serve",
+      "serve --port 5000 --db /var/lib/securechat/securechat.db",
+      "serve backup --out /backup/securechat.db",
+      "serve restored end",
+    ],
     load: async () => (await import("./serve.ts")).serve,
   },
   {

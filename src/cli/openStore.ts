@@ -4,9 +4,19 @@ import type { Store } from "../store/store.ts";
 import { StoreError } from "../store/storeError.ts";
 import { CliError, type ExitCode, exitCodes } from "./cliError.ts";
 import type { Arguments } from "./commandLine.ts";
-import { databaseOptions } from "./databaseOptions.ts";
+import { type DatabaseOptions, databaseOptions } from "./databaseOptions.ts";
 import { readDotEnv } from "./dotEnv.ts";
 import { readText } from "./files.ts";
+
+/** @returns the database that `--db`, the environment or `.env` name @throws {CliError} exit code 2 */
+export function namedDatabase(args: Arguments): DatabaseOptions {
+  const dotEnv = readDotEnv(".env");
+  return databaseOptions(
+    args.text("db"),
+    (name) => process.env[name],
+    (name) => dotEnv.get(name),
+  );
+}
 
 /**
  * Opens the store that `--db`, the environment or `.env` name.
@@ -15,12 +25,7 @@ import { readText } from "./files.ts";
  * @throws {CliError} exit code 4 when the database can't be reached, 2 when it can't be used
  */
 export async function openStore(args: Arguments, notice: (message: string) => void): Promise<Store> {
-  const dotEnv = readDotEnv(".env");
-  const options = databaseOptions(
-    args.text("db"),
-    (name) => process.env[name],
-    (name) => dotEnv.get(name),
-  );
+  const options = namedDatabase(args);
   try {
     if (options.kind === "sqlite") return await openSqliteStore({ file: options.file });
     const { address } = options;

@@ -5,18 +5,37 @@ import { ServerError } from "../server/serverError.ts";
 import { exitCodes, usageError } from "./cliError.ts";
 import { type Arguments, integerFlag } from "./commandLine.ts";
 import { readCertificates } from "./credentialFiles.ts";
+import { holdFileLock } from "./fileLock.ts";
 import { readFile } from "./files.ts";
-import { openStore } from "./openStore.ts";
+import { namedDatabase, openStore } from "./openStore.ts";
+import { serveBackup } from "./serveBackup.ts";
 import { serverLogOf } from "./serveLog.ts";
 import { startOperations } from "./serveOperations.ts";
 import { takeRenewals } from "./serveRenewals.ts";
+import { serveRestored } from "./serveRestored.ts";
 import { ServerCredential } from "./serverCredential.ts";
 
 const dayMs = 86_400_000;
 
-/** `securechat serve`: runs until SIGTERM or SIGINT; SIGHUP has it read certificate, key and CRL again. */
+const actions: Readonly<Record<string, (args: Arguments) => Promise<number>>> = {
+  backup: serveBackup,
+  restored: serveRestored,
+};
+
+/** `securechat serve`, and what is done to a server's store beside it. */
 export async function serve(args: Arguments): Promise<number> {
-  if (args.positionals.length > 0) throw usageError(`unexpected argument "${args.positionals[0]}"`);
+  const [name] = args.positionals;
+  if (name === undefined) {
+    if (args.has("out")) throw usageError('--out has a meaning with "serve backup" only');
+    return await runServer(args);
+  }
+  const action = Object.hasOwn(actions, name) ? actions[name] : undefined;
+  if (action === undefined) throw usageError(`unexpected argument "${name}"`);
+  return await action(args);
+}
+
+/** Runs until SIGTERM or SIGINT; SIGHUP has it read certificate, key and CRL again. */
+async function runServer(args: Arguments): Promise<number> {
   const host = args.text("host") ?? "0.0.0.0";
   const port = integerFlag(args, "port", { min: 0, max: 65_535, fallback: 5000 });
   const registration = args.text("registration") ?? "open";
@@ -39,6 +58,7 @@ export async function serve(args: Arguments): Promise<number> {
   const { chain, key } = credential.first;
   const stopped = stopSignal();
   log("INFO", `Cryptography by the ${crypto().name} provider`);
+  const unlock = lockStore(args);
   const operations = await startOperations(args, log);
   try {
     const store = await openStore(args, (message) => log("INFO", message));
@@ -73,7 +93,24 @@ export async function serve(args: Arguments): Promise<number> {
     return exitCodes.done;
   } finally {
     await operations.stop();
+    unlock();
   }
+}
+
+/**
+ * Two servers on one SQLite file would not hear of each other's entries, and their clients wait for what is there already.
+ *
+ * @returns what ends it @throws {CliError} exit code 2 when another server is on this file
+ */
+function lockStore(args: Arguments): () => void {
+  const database = namedDatabase(args);
+  if (database.kind !== "sqlite") return () => undefined;
+  const unlock = holdFileLock(`${database.file}.lock`);
+  if (unlock === undefined)
+    throw usageError(
+      `another server is using ${database.file}; stop it, or give each a database of its own (several servers share one in PostgreSQL)`,
+    );
+  return unlock;
 }
 
 function isOwn({ code }: ServerError): boolean {

@@ -58,6 +58,8 @@ const answerTypes = {
   fetch_receipt: "countersigned",
   delivered: "delivery_marks",
   release_pair: "pair_released",
+  return_entries: "entries_taken",
+  logs_returned: "logs_noted",
 } as const;
 
 type AnyRequest = Request | LoginRequest;

@@ -145,6 +145,12 @@ export class Conversation {
     return outcomeOf(item);
   }
 
+  /** Commits a fresh path as soon as something can be posted. */
+  refreshPath(): void {
+    this.#keys.requirePath();
+    this.wake();
+  }
+
   /** The client is about to end. */
   hurry(): void {
     this.#rest.hurry();

@@ -5,11 +5,13 @@ import { ClientError } from "./clientError.ts";
 import type { Connection, Push } from "./connection.ts";
 import { Conversation, type ConversationOwner } from "./conversation.ts";
 import type { ConversationContext } from "./conversationContext.ts";
-import { isServerFault } from "./conversationErrors.ts";
+import { isConnectionTrouble, isServerFault } from "./conversationErrors.ts";
 import { isFreshPathDue } from "./conversationKeys.ts";
 import { Deliveries } from "./deliveries.ts";
 import { type ConversationShelf, DirectConversations } from "./directConversations.ts";
+import { handBack } from "./handBack.ts";
 import type { Receipts } from "./receipts.ts";
+import { isServerTrouble } from "./serverRest.ts";
 import { type ConversationRecord, conversationSchema, decodeRecord, memberSchema } from "./vaultRecords.ts";
 
 /** Conversations that catch up at a time. */
@@ -93,6 +95,7 @@ export class Conversations implements ConversationOwner, ConversationShelf {
     this.deliveries.connected();
     const known = this.records();
     const due = new Set<Hex>([...this.awake].map(({ id }) => id));
+    const served = new Map<Hex, number>();
     for (const row of this.#context.vault.list("outgoing")) {
       const id = row.key.slice(0, row.key.indexOf("/"));
       if (isHex(id, 16)) due.add(id);
@@ -104,6 +107,7 @@ export class Conversations implements ConversationOwner, ConversationShelf {
       const answer: { conversations: readonly { conversation: Hex; size: number }[]; more: boolean } =
         await connection.request({ type: "list_conversations", after });
       for (const { conversation, size } of answer.conversations) {
+        served.set(conversation, size);
         const record = known.get(conversation);
         if (record?.contradiction === null ? record.size !== size : record === undefined)
           due.add(conversation);
@@ -115,11 +119,34 @@ export class Conversations implements ConversationOwner, ConversationShelf {
       after = last ?? null;
     }
     for (const { key } of this.#context.vault.list("replaced")) if (isHex(key, 16)) due.delete(key);
+    await this.#handBack(connection, known, served);
     const queue = [...due];
     const worker = async () => {
       for (let id = queue.shift(); id !== undefined; id = queue.shift()) await this.#catchUp(id);
     };
     await Promise.all(Array.from({ length: maxCatchingUp }, worker));
+  }
+
+  /**
+   * A server that has fewer entries than it has signed for is given them back, and told when that was all: until it has
+   * heard everybody it takes nothing new. What it refuses for good is told, and stops nothing else.
+   */
+  async #handBack(
+    connection: Connection,
+    known: ReadonlyMap<Hex, ConversationRecord>,
+    served: ReadonlyMap<Hex, number>,
+  ): Promise<void> {
+    for (const [id, { checkpoint, contradiction }] of known) {
+      const servedSize = served.get(id) ?? 0;
+      if (checkpoint === null || contradiction !== null || servedSize >= checkpoint.size) continue;
+      try {
+        await handBack(this.#context, connection, { conversation: this.load(id), servedSize });
+      } catch (error) {
+        if (isConnectionTrouble(error) || isServerTrouble(error)) throw error;
+        this.#tell(error, id);
+      }
+    }
+    await connection.request({ type: "logs_returned" });
   }
 
   /** The client is about to end. */

@@ -3,7 +3,7 @@ import { ClientError } from "./clientError.ts";
 import type { ReconnectPolicy } from "./reconnection.ts";
 
 /** Refusals that are about the server's state and pass without the client's doing. */
-const passing: readonly (RefusalCode | undefined)[] = ["UNAVAILABLE"];
+const passing: readonly (RefusalCode | undefined)[] = ["UNAVAILABLE", "RESTORING"];
 /** Attempts that a client still makes that is about to end. */
 const attemptsAtTheEnd = 3;
 

@@ -151,7 +151,9 @@ export class Upkeep {
     if (this.#attempts >= maxAttempts) return;
     this.#attempts += 1;
     const batch = vault.batch();
-    const { commit, device } = await this.#make(action, state, connection);
+    const made = await this.#make(action, state, connection).catch(ifLost);
+    if (made === undefined) return;
+    const { commit, device } = made;
     const pending: PendingRecord = {
       action,
       device,
@@ -225,6 +227,11 @@ export class Upkeep {
     const commit = await groups.rejoin({ current, groupInfo, device, predecessor: replaced?.fingerprint });
     return { commit, device: idOf(device) };
   }
+}
+
+/** A restored server may lack the newest GroupInfo: then there is no way in before somebody else's next commit. */
+function ifLost(error: unknown): undefined {
+  if (!(error instanceof ClientError && error.refusal === "NOT_FOUND")) throw error;
 }
 
 function isRowOf(state: LogState, fingerprint: Hex, username: string): boolean {

@@ -17,6 +17,7 @@ export const collections = [
   "ratchet",
   "group",
   "pending",
+  "epoch",
   "outgoing",
   "opening",
   "replaced",

@@ -29,26 +29,27 @@ export interface FollowedLog {
 export class ConversationLogs {
   readonly #store: LogStore;
   readonly #certificates: CertificateBook;
+  readonly #onLost: (conversation: Hex) => Promise<void>;
   readonly #followed = new BoundedCache<Hex, FollowedLog>(maxLogs);
 
-  constructor(store: LogStore, certificates: CertificateBook) {
+  /** @param onLost the store has fewer entries of a log than it once had */
+  constructor(store: LogStore, certificates: CertificateBook, onLost: (conversation: Hex) => Promise<void>) {
     this.#store = store;
     this.#certificates = certificates;
+    this.#onLost = onLost;
   }
 
   /** @returns the log up to its end, or `undefined` when there is none */
   async open(conversation: Hex): Promise<FollowedLog | undefined> {
+    const known = this.#followed.find(conversation);
     const size = await this.#store.size(conversation);
+    // What was durable is gone: nothing may come to stand in its place.
+    if (known !== undefined && known.state.size > size) await this.#onLost(conversation);
     if (size === 0) return undefined;
-    let log = this.#followed.find(conversation);
-    if (log?.state.size !== size) {
-      log = await this.#follow(
-        conversation,
-        size,
-        log !== undefined && log.state.size < size ? log : undefined,
-      );
-      this.#followed.keep(conversation, log);
-    }
+    if (known?.state.size === size) return known;
+    const isBehind = known !== undefined && known.state.size < size;
+    const log = await this.#follow(conversation, size, isBehind ? known : undefined);
+    this.#followed.keep(conversation, log);
     return log;
   }
 
@@ -142,7 +143,7 @@ function sound<T>(judge: () => T): T {
 }
 
 /** The certificates that the rules look at for this entry. */
-function certificatesOf(entry: Entry): Hex[] {
+export function certificatesOf(entry: Entry): Hex[] {
   if (entry.kind !== "create" && entry.kind !== "membership") return [entry.sender];
   try {
     const body = decodeBody(entry);

@@ -10,6 +10,7 @@ export function measuredStore(store: Store, meter: ServerMeter): Store {
     blobs: measured("blobs", store.blobs, meter),
     log: measured("log", store.log, meter),
     receipts: measured("receipts", store.receipts, meter),
+    restoration: measured("restoration", store.restoration, meter),
     ...(store.changes === undefined ? {} : { changes: store.changes }),
     sweep: (request) =>
       timed(

@@ -11,6 +11,7 @@ import { type JudgedEntry, type Judgement, judgePosts, type Post } from "./entry
 import { LateDelivery } from "./lateDelivery.ts";
 import { logAppendOf } from "./logAppend.ts";
 import { Refusal, refusalOf, refused } from "./refusal.ts";
+import type { Restoration } from "./restoration.ts";
 import type { ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import type { Session } from "./sessionRegistry.ts";
@@ -25,7 +26,7 @@ const lateEveryMs = 1_000;
 type RelayServices = Pick<
   Services,
   "store" | "identity" | "certificates" | "limits" | "now" | "sessions" | "log" | "meter"
-> & { readonly logs: ConversationLogs };
+> & { readonly logs: ConversationLogs; readonly restoration: Restoration };
 
 /** Posts to one log that wait for their turn; while there is one, somebody works on it. */
 type Queue = Post[];
@@ -118,7 +119,7 @@ export class Relay {
   }
 
   async #process(conversation: Hex, posts: readonly Post[]): Promise<void> {
-    const { logs, sessions, identity, now, meter } = this.#services;
+    const { logs, sessions, identity, now, meter, restoration } = this.#services;
     let rest = posts;
     if (this.#late.has(conversation)) await this.#late.settle(conversation, await logs.open(conversation));
     for (let attempt = 0; attempt < maxAttempts && rest.length > 0; attempt++) {
@@ -127,6 +128,13 @@ export class Relay {
       const context = await logs.prepare(conversation, log?.roots, entries);
       const judgements = await judgePosts(this.#services, log, rest, context);
       const accepted = judgements.flatMap((one) => (one.kind === "accepted" ? [one.judged] : []));
+      const [first] = accepted;
+      const held = first && (await restoration.hindrance((first.before ?? first.after).roster));
+      if (held !== undefined) {
+        for (const { post } of accepted) post.answer(refused(post.id, held));
+        await this.#answerOthers(judgements);
+        return;
+      }
       const outcome = await this.#append(log, accepted);
       if (outcome.kind === "conflict") continue;
       if (outcome.kind === "refused") {

@@ -18,6 +18,7 @@ import { PasswordHasher } from "./passwordHasher.ts";
 import { certificateRecord } from "./person.ts";
 import { Readiness } from "./readiness.ts";
 import { Relay } from "./relay.ts";
+import { Restoration } from "./restoration.ts";
 import { type CrlPolicy, Revocation } from "./revocation.ts";
 import { ServerError } from "./serverError.ts";
 import type { ServerGauges } from "./serverGauges.ts";
@@ -117,20 +118,23 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     meter,
   };
   const readiness = new Readiness(shared);
-  const logs = new ConversationLogs(store.log, certificates);
-  const relay = new Relay({ ...shared, logs });
+  const restoration = new Restoration(shared);
+  const logs = new ConversationLogs(store.log, certificates, (one) => restoration.lost(one));
+  const relay = new Relay({ ...shared, logs, restoration });
   const passwords = new PasswordHasher(limits);
   const verifyClient = clientVerifier(shared);
   const services: SessionServices = {
     ...shared,
     logs,
     relay,
+    restoration,
     accounts: new Accounts({ ...shared, passwords }),
     handshake: () => ({ random, chain: identity.chain, key: identity.key, verifyClient }),
   };
 
   await passwords.prepare();
   await storeIdentity(shared, identity);
+  await restoration.open();
   const running = new Set<Promise<void>>();
   const listener = new Listener({
     host,

@@ -17,6 +17,8 @@ import type { Relay } from "./relay.ts";
 import { releasePair } from "./releasePair.ts";
 import { answerFailure, requireWellFormed } from "./requestFailure.ts";
 import { RequestReader } from "./requests.ts";
+import type { Restoration } from "./restoration.ts";
+import { returnEntries } from "./returnedEntries.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
 import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
@@ -25,6 +27,7 @@ import { timed } from "./timed.ts";
 export interface SessionServices extends Services, LoginServices {
   readonly logs: ConversationLogs;
   readonly relay: Relay;
+  readonly restoration: Restoration;
   /** As the server is when the handshake begins: its certificate may be renewed while it runs. */
   readonly handshake: () => ExchangeOptions & { readonly verifyClient: VerifyChain };
 }
@@ -213,10 +216,19 @@ class ClientSession implements Session {
         return takeDeliveryMarks(request, member, services);
       case "release_pair":
         return releasePair(request, member, services);
+      case "return_entries":
+        return returnEntries(request, this, services);
+      case "logs_returned":
+        return this.#logsReturned(request.id);
       case "register":
       case "login":
         throw new Refusal("UNEXPECTED", "this connection is logged in already");
     }
+  }
+
+  async #logsReturned(id: number): Promise<ServerMessage> {
+    await this.#services.restoration.heard(this.member);
+    return { type: "logs_noted", id };
   }
 
   #fail(error: unknown, request: { id: number; type: string }): void {

@@ -32,6 +32,7 @@ export class StoreWatch {
       blobs: this.#watched(store.blobs),
       log: this.#watched(store.log),
       receipts: this.#watched(store.receipts),
+      restoration: this.#watched(store.restoration),
     };
   }
 

@@ -164,6 +164,17 @@ const migrations: readonly string[] = [
     PRIMARY KEY (conversation, size)
   ) STRICT;
   `,
+  `
+  -- Whether the store was put back to an older state, and who has been heard since.
+  CREATE TABLE restoration (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    stage TEXT NOT NULL CHECK (stage IN ('copied', 'waiting', 'over')),
+    at    INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE restoration_heard (
+    fingerprint TEXT PRIMARY KEY
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 export const schemaVersion = migrations.length;
@@ -193,6 +204,11 @@ export function migrate(db: Database): void {
     if (db.inTransaction) db.run("ROLLBACK");
     throw error;
   }
+}
+
+/** @returns whether the file is one of ours, of this version */
+export function isStore(db: Database): boolean {
+  return currentVersion(db) === schemaVersion;
 }
 
 /** An empty database has version 0. @throws {StoreError} `NOT_A_STORE` when it belongs to some other program */

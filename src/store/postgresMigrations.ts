@@ -172,6 +172,22 @@ const migrations: readonly string[] = [
     PRIMARY KEY (conversation, size)
   );
   `,
+  `
+  -- Whether the store was put back to an older state, and who has been heard since.
+  CREATE TABLE restoration (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    stage TEXT NOT NULL CHECK (stage IN ('copied', 'waiting', 'over')),
+    at    BIGINT NOT NULL
+  );
+  CREATE TABLE restoration_heard (
+    fingerprint TEXT COLLATE "C" PRIMARY KEY
+  );
+  -- Where the tables are, to notice that they have come from elsewhere.
+  CREATE TABLE store_place (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    place TEXT NOT NULL
+  );
+  `,
 ];
 
 export const postgresSchemaVersion = migrations.length;

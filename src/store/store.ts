@@ -4,6 +4,7 @@ import type { ChangeFeed } from "./changeFeed.ts";
 import type { KeyPackageStore } from "./keyPackageStore.ts";
 import type { LogStore } from "./logStore.ts";
 import type { ReceiptStore } from "./receiptStore.ts";
+import type { RestorationStore } from "./restorationStore.ts";
 
 /**
  * What a server keeps. Every call says what is durable and atomic when its promise resolves; every call may reject with
@@ -18,6 +19,7 @@ export interface Store {
   readonly blobs: BlobStore;
   readonly log: LogStore;
   readonly receipts: ReceiptStore;
+  readonly restoration: RestorationStore;
   /** Only where other processes can be heard of. */
   readonly changes?: ChangeFeed;
 

@@ -15,6 +15,16 @@ import {
 import { deliveryAnswers, deliveryPushes, deliveryRequests } from "./deliveryMessages.ts";
 import { certificateChain } from "./handshakeMessages.ts";
 import { pairAnswers, pairRequests } from "./pairMessages.ts";
+import { restoreAnswers, restoreRequests } from "./restoreMessages.ts";
+import { checkpointSchema, entryLine, maxEntriesPerAnswer, storedEntrySchema } from "./storedEntry.ts";
+
+export {
+  checkpointSchema,
+  maxEntriesPerAnswer,
+  maxEntryLineBytes,
+  type StoredEntry,
+  type WireCheckpoint,
+} from "./storedEntry.ts";
 
 /**
  * What client and server say to each other inside the channel. Every request has an `id` that the client chooses,
@@ -25,10 +35,6 @@ import { pairAnswers, pairRequests } from "./pairMessages.ts";
 export const maxBlobPieceBytes = 64 * 1024;
 /** Longest blob that is stored. */
 export const maxBlobBytes = 4 * 1024 * 1024;
-/** Longest entry line, in bytes, without its line end. */
-export const maxEntryLineBytes = 128 * 1024;
-/** Most entries in one answer; the answer's frame limit may cut earlier. */
-export const maxEntriesPerAnswer = 256;
 export const maxKeyPackageBytes = 12 * 1024;
 export const maxKeyPackagesPerMessage = 10;
 export const maxReceiptBytes = 64 * 1024;
@@ -43,21 +49,7 @@ const time = integer();
 const email = text({ min: 3, max: 254 });
 const username = text({ min: 1, max: 32, pattern: /^[a-z0-9][a-z0-9._-]{0,31}$/ });
 const password = text({ min: 1, max: 1024 });
-const line = text({ min: 2, max: maxEntryLineBytes });
 const keyPackage = base64({ min: 1, max: maxKeyPackageBytes });
-
-/** A checkpoint as it travels; the conversation is in the message around it. */
-export const checkpointSchema = object({
-  size: integer(1),
-  root: digest,
-  at: time,
-  server: fingerprint,
-  sig: base64({ min: 1, max: 1024 }),
-});
-export type WireCheckpoint = SchemaType<typeof checkpointSchema>;
-
-const storedEntry = object({ at: time, line });
-export type StoredEntry = SchemaType<typeof storedEntry>;
 
 /** Requests that are allowed before the account is known. */
 export const loginRequestSchema = tagged("type", {
@@ -91,7 +83,7 @@ export const requestSchema = tagged("type", {
     data: base64({ min: 1, max: maxBlobPieceBytes }),
   }),
   fetch_blob: object({ type: literal("fetch_blob"), id, sha256: digest, offset: integer(0, maxBlobBytes) }),
-  post: object({ type: literal("post"), id, line }),
+  post: object({ type: literal("post"), id, line: entryLine }),
   list_conversations: object({ type: literal("list_conversations"), id, after: nullable(conversation) }),
   fetch_entries: object({
     type: literal("fetch_entries"),
@@ -110,6 +102,7 @@ export const requestSchema = tagged("type", {
   fetch_receipt: object({ type: literal("fetch_receipt"), id, conversation, size: integer(1) }),
   ...deliveryRequests,
   ...pairRequests,
+  ...restoreRequests,
 });
 export type Request = SchemaType<typeof requestSchema>;
 
@@ -132,6 +125,7 @@ export const refusalCodes = [
   "BAD_RECEIPT",
   "CONVERSATION_EXISTS",
   "UNAVAILABLE",
+  "RESTORING",
   "INTERNAL",
   "UNKNOWN_SENDER",
   "REPLAY",
@@ -208,7 +202,7 @@ export const serverMessageSchema = tagged("type", {
     id,
     conversation,
     from: count,
-    entries: list(storedEntry, maxEntriesPerAnswer),
+    entries: list(storedEntrySchema, maxEntriesPerAnswer),
     checkpoint: checkpointSchema,
   }),
   countersigned: object({
@@ -221,12 +215,13 @@ export const serverMessageSchema = tagged("type", {
   ...deliveryAnswers,
   ...pairAnswers,
   ...deliveryPushes,
+  ...restoreAnswers,
   crl: object({ type: literal("crl"), crl: base64({ min: 1, max: maxCrlBytes }) }),
   pushed: object({
     type: literal("pushed"),
     conversation,
     from: count,
-    entries: list(storedEntry, maxEntriesPerAnswer),
+    entries: list(storedEntrySchema, maxEntriesPerAnswer),
     checkpoint: checkpointSchema,
   }),
   receipt: object({

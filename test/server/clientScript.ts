@@ -188,6 +188,7 @@ export class ClientScript {
     const { group } = JSON.parse(new TextDecoder().decode(parseEntry(create).ct));
     const blob = await client.expect("blob", { type: "fetch_blob", sha256: group, offset: 0 });
     expect(blob.size).toBe(blob.data.length);
+    await client.expect("logs_noted", { type: "logs_returned" });
   }
 
   #page() {

@@ -186,6 +186,11 @@ export class PostgresServer {
       .filter((line) => line !== "");
   }
 
+  /** @returns the path of one of PostgreSQL's programs */
+  program(name: string): string {
+    return program(name);
+  }
+
   #psql(database: string, statement: string) {
     return Bun.spawnSync(
       [

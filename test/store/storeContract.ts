@@ -783,6 +783,40 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(await store.receipts.save({ ...record(1, "e"), conversation: randomHex(16) }, t0)).toBe(false);
       });
     });
+
+    describe("restoration", () => {
+      test("begin() hears nobody yet and forgets which key packages were used; end() ends the wait", async () => {
+        const [a, b] = [await withCertificate(store), await withCertificate(store)];
+        const made = (expiresAtMs: number) => ({
+          digest: randomHex(32),
+          package: systemRandom(10),
+          expiresAtMs,
+        });
+        await store.keyPackages.publish({
+          fingerprint: a.fingerprint,
+          device: randomHex(32),
+          oneTime: [made(t0 + day)],
+          lastResort: made(t0 + day),
+          maxOneTime: 10,
+          nowMs: t0,
+        });
+        expect(await store.restoration.current()).toBeUndefined();
+        await store.restoration.end();
+        expect(await store.restoration.current()).toBeUndefined();
+        for (const atMs of [t0, t0 + 1]) {
+          await store.restoration.begin(atMs);
+          expect(await other.restoration.current()).toEqual({ stage: "waiting", atMs });
+          expect(await store.restoration.unheard([a.fingerprint, b.fingerprint])).toHaveLength(2);
+          await store.restoration.hear(b.fingerprint);
+          await store.restoration.hear(b.fingerprint);
+          expect(await other.restoration.unheard([a.fingerprint, b.fingerprint])).toEqual([a.fingerprint]);
+        }
+        expect(await store.keyPackages.count(a.fingerprint, t0)).toEqual({ oneTime: 0, lastResort: false });
+        expect((await store.keyPackages.take(a.fingerprint, t0))?.lastResort).toBe(true);
+        await other.restoration.end();
+        expect(await store.restoration.current()).toEqual({ stage: "over", atMs: t0 + 1 });
+      });
+    });
   });
 
   describe(`${name}, its end`, () => {
