@@ -1,4 +1,5 @@
 import { Database } from "bun:sqlite";
+import { closeSync, openSync } from "node:fs";
 import { CliError, exitCodes, usageError } from "./cliError.ts";
 
 const waitMs = 60_000;
@@ -46,7 +47,9 @@ export function holdFileLock(file: string): (() => void) | undefined {
 
 function openLock(file: string): Database {
   try {
-    return new Database(file, { create: true, readwrite: true });
+    // Whoever can read it can keep others from locking it.
+    closeSync(openSync(file, "a", 0o600));
+    return new Database(file, { readwrite: true });
   } catch (cause) {
     throw unusable(file, cause);
   }

@@ -36,9 +36,14 @@ export async function openStore(args: Arguments, notice: (message: string) => vo
     notice(`storing in PostgreSQL: ${options.name}`);
     return store;
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    const code: ExitCode = error.code === "UNAVAILABLE" ? exitCodes.network : exitCodes.usage;
-    const name = options.kind === "sqlite" ? options.file : options.name;
-    throw new CliError(code, `database ${name}: ${error.message}`, { cause: error });
+    throw databaseError(error, options);
   }
+}
+
+/** @returns what ends a command whose database has failed; any other error as it is */
+export function databaseError(error: unknown, database: DatabaseOptions): unknown {
+  if (!(error instanceof StoreError)) return error;
+  const code: ExitCode = error.code === "UNAVAILABLE" ? exitCodes.network : exitCodes.usage;
+  const name = database.kind === "sqlite" ? database.file : database.name;
+  return new CliError(code, `database ${name}: ${error.message}`, { cause: error });
 }

@@ -7,7 +7,7 @@ import { type Arguments, integerFlag } from "./commandLine.ts";
 import { readCertificates } from "./credentialFiles.ts";
 import { holdFileLock } from "./fileLock.ts";
 import { readFile } from "./files.ts";
-import { namedDatabase, openStore } from "./openStore.ts";
+import { databaseError, namedDatabase, openStore } from "./openStore.ts";
 import { serveBackup } from "./serveBackup.ts";
 import { serverLogOf } from "./serveLog.ts";
 import { startOperations } from "./serveOperations.ts";
@@ -81,7 +81,7 @@ async function runServer(args: Arguments): Promise<number> {
       });
     } catch (error) {
       await store.close();
-      if (!(error instanceof ServerError)) throw error;
+      if (!(error instanceof ServerError)) throw databaseError(error, namedDatabase(args));
       const file = error.code === "CRL_REFUSED" ? crlFile : isOwn(error) ? credential.certFile : undefined;
       throw usageError(file === undefined ? error.message : `${file}: ${error.message}`, error);
     }

@@ -1,8 +1,7 @@
 import { backUpSqlite } from "../store/sqliteBackup.ts";
-import { StoreError } from "../store/storeError.ts";
-import { CliError, exitCodes, usageError } from "./cliError.ts";
+import { exitCodes, usageError } from "./cliError.ts";
 import { type Arguments, demandFlagsOf } from "./commandLine.ts";
-import { namedDatabase } from "./openStore.ts";
+import { databaseError, namedDatabase } from "./openStore.ts";
 
 /** `securechat serve backup --out FILE`: copies the SQLite store, also while a server works on it. */
 export async function serveBackup(args: Arguments): Promise<number> {
@@ -15,9 +14,7 @@ export async function serveBackup(args: Arguments): Promise<number> {
   try {
     backUpSqlite(database.file, out, Date.now());
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    const code = error.code === "UNAVAILABLE" ? exitCodes.network : exitCodes.usage;
-    throw new CliError(code, error.message, { cause: error });
+    throw databaseError(error, database);
   }
   process.stdout.write(`Backup of ${database.file} written to ${out}\n`);
   return exitCodes.done;

@@ -1,7 +1,8 @@
-import { Database } from "bun:sqlite";
+import { Database, SQLiteError } from "bun:sqlite";
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { isStore } from "./migrations.ts";
+import { storeErrorOf } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
 
 /**
@@ -25,7 +26,7 @@ export function backUpSqlite(file: string, out: string, nowMs: number): void {
     sync(dirname(out));
   } catch (cause) {
     rmSync(part, { force: true });
-    if (cause instanceof StoreError) throw cause;
+    if (cause instanceof StoreError || cause instanceof SQLiteError) throw storeErrorOf(cause);
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new StoreError("UNAVAILABLE", `the backup could not be made: ${why}`, { cause });
   }

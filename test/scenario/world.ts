@@ -117,6 +117,19 @@ export class World {
     return child;
   }
 
+  /** Starts the executable by way of a shell: `script` ends with `exec "$@"`. */
+  startLimited(
+    folder: string,
+    script: string,
+    args: readonly string[],
+    env: Record<string, string> = {},
+  ): ChildProcess {
+    const command = ["sh", "-c", script, "sh", executable, ...args];
+    const child = new ChildProcess(folder, command, { folder: this.path(folder), env });
+    this.#children.push(child);
+    return child;
+  }
+
   /** Starts a command on a terminal of its own. */
   startOnTerminal(
     folder: string,
