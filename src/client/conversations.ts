@@ -5,13 +5,12 @@ import { ClientError } from "./clientError.ts";
 import type { Connection, Push } from "./connection.ts";
 import { Conversation, type ConversationOwner } from "./conversation.ts";
 import type { ConversationContext } from "./conversationContext.ts";
-import { isConnectionTrouble, isServerFault } from "./conversationErrors.ts";
+import { isServerFault } from "./conversationErrors.ts";
 import { isFreshPathDue } from "./conversationKeys.ts";
 import { Deliveries } from "./deliveries.ts";
 import { type ConversationShelf, DirectConversations } from "./directConversations.ts";
-import { handBack } from "./handBack.ts";
 import type { Receipts } from "./receipts.ts";
-import { isServerTrouble } from "./serverRest.ts";
+import { returnLogs } from "./returnLogs.ts";
 import { type ConversationRecord, conversationSchema, decodeRecord, memberSchema } from "./vaultRecords.ts";
 
 /** Conversations that catch up at a time. */
@@ -119,34 +118,17 @@ export class Conversations implements ConversationOwner, ConversationShelf {
       after = last ?? null;
     }
     for (const { key } of this.#context.vault.list("replaced")) if (isHex(key, 16)) due.delete(key);
-    await this.#handBack(connection, known, served);
+    await returnLogs(this.#context, connection, {
+      known,
+      served,
+      load: (id) => this.load(id),
+      onRefused: (error, id) => this.#tell(error, id),
+    });
     const queue = [...due];
     const worker = async () => {
       for (let id = queue.shift(); id !== undefined; id = queue.shift()) await this.#catchUp(id);
     };
     await Promise.all(Array.from({ length: maxCatchingUp }, worker));
-  }
-
-  /**
-   * A server that has fewer entries than it has signed for is given them back, and told when that was all: until it has
-   * heard everybody it takes nothing new. What it refuses for good is told, and stops nothing else.
-   */
-  async #handBack(
-    connection: Connection,
-    known: ReadonlyMap<Hex, ConversationRecord>,
-    served: ReadonlyMap<Hex, number>,
-  ): Promise<void> {
-    for (const [id, { checkpoint, contradiction }] of known) {
-      const servedSize = served.get(id) ?? 0;
-      if (checkpoint === null || contradiction !== null || servedSize >= checkpoint.size) continue;
-      try {
-        await handBack(this.#context, connection, { conversation: this.load(id), servedSize });
-      } catch (error) {
-        if (isConnectionTrouble(error) || isServerTrouble(error)) throw error;
-        this.#tell(error, id);
-      }
-    }
-    await connection.request({ type: "logs_returned" });
   }
 
   /** The client is about to end. */

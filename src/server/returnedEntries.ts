@@ -60,6 +60,7 @@ export async function returnEntries(
   requirePrefix(own, entries, request);
   const judged = await judge(own, entries, { session, chains, services });
   await services.restoration.shown(checkpoint.at, session);
+  await chains.keep(entries);
 
   const last = judged.at(-1);
   if (last === undefined) return taken(size);
@@ -134,34 +135,45 @@ class ReturnedChains {
 
   /** @throws {Refusal} `CERTIFICATE_INVALID` */
   async find(fingerprint: Hex, atMs: number): Promise<VerifiedCertificate> {
-    const { certificates, anchors } = this.#services;
-    await certificates.load([fingerprint]);
-    const [leaf, ...intermediates] = this.#brought.get(fingerprint) ?? [];
+    await this.#services.certificates.load([fingerprint]);
     try {
-      if (certificates.has(fingerprint) || leaf === undefined) return certificates.at(fingerprint, atMs);
-      return verifyPath({ leaf, intermediates, anchors, crls: [], purpose: "evidence", atMs });
+      return this.at(fingerprint, atMs);
     } catch (cause) {
       if (!(cause instanceof PkiError)) throw cause;
       throw new Refusal("CERTIFICATE_INVALID", cause.message, { cause });
     }
   }
 
-  /** Brings those that an entry names into the store. @throws {Refusal} `CERTIFICATE_INVALID` */
-  async keep({ entry, at }: ReturnedEntry): Promise<void> {
-    const { certificates, store, now } = this.#services;
-    const body = decodedBody(entry);
-    const server = body.kind === "create" ? body.body.server.fingerprint : undefined;
-    for (const fingerprint of certificatesOf(entry)) {
-      await certificates.load([fingerprint]);
-      if (certificates.has(fingerprint)) continue;
-      const verified = await this.find(fingerprint, at);
-      const record = certificateRecord(verified, fingerprint === server ? "server" : "user");
-      if ((await store.accounts.putCertificate(record, now())) !== "stored")
-        throw new Refusal(
-          "CERTIFICATE_INVALID",
-          "the server knows another certificate with this issuer and serial",
-        );
+  /** The store's, once it was loaded, goes first. @throws {PkiError} */
+  at(fingerprint: Hex, atMs: number): VerifiedCertificate {
+    const { certificates, anchors } = this.#services;
+    const [leaf, ...intermediates] = this.#brought.get(fingerprint) ?? [];
+    if (certificates.has(fingerprint) || leaf === undefined) return certificates.at(fingerprint, atMs);
+    return verifyPath({ leaf, intermediates, anchors, crls: [], purpose: "evidence", atMs });
+  }
+
+  /** Brings those that entries and checkpoint name into the store, once all was found good. @throws {Refusal} `CERTIFICATE_INVALID` */
+  async keep(entries: readonly ReturnedEntry[]): Promise<void> {
+    const { checkpoint } = this.#request;
+    await this.#keep(checkpoint.server, checkpoint.at, "server");
+    for (const { entry, at } of entries) {
+      const body = decodedBody(entry);
+      const server = body.kind === "create" ? body.body.server.fingerprint : undefined;
+      for (const fingerprint of certificatesOf(entry))
+        await this.#keep(fingerprint, at, fingerprint === server ? "server" : "user");
     }
+  }
+
+  async #keep(fingerprint: Hex, at: number, role: "user" | "server"): Promise<void> {
+    const { certificates, store, now } = this.#services;
+    if (certificates.has(fingerprint)) return;
+    const record = certificateRecord(await this.find(fingerprint, at), role);
+    if ((await store.accounts.putCertificate(record, now())) !== "stored")
+      throw new Refusal(
+        "CERTIFICATE_INVALID",
+        "the server knows another certificate with this issuer and serial",
+      );
+    await certificates.load([fingerprint]);
   }
 }
 
@@ -194,8 +206,8 @@ async function judge(
   if (state !== undefined) requireMember(state, person);
   for (const returned of entries) {
     const { entry, at, line } = returned;
-    await chains.keep(returned);
-    const context: LogContext = await logs.prepare(entry.conversation, roots, [entry]);
+    const known = await logs.prepare(entry.conversation, roots, [entry]);
+    const context: LogContext = { ...known, certificateAt: (one, atMs) => chains.at(one, atMs) };
     const after = verified(state, returned, context);
     if (state === undefined) requireMember(after, person);
     const audience: ReadonlySet<Hex> = new Set([

@@ -10,7 +10,7 @@ import { openSqliteStore } from "../../src/store/sqliteStore.ts";
 import type { WireCheckpoint } from "../../src/wire/sessionMessages.ts";
 import type { Issued } from "../pki/testAuthority.ts";
 import type { RawClient } from "./rawClient.ts";
-import { directConversation, type TestConversation } from "./testConversation.ts";
+import { directConversation, TestConversation } from "./testConversation.ts";
 import { newKeyPackage, type Person, TestServer } from "./testServer.ts";
 
 const servers: TestServer[] = [];
@@ -32,7 +32,7 @@ class Loss {
   readonly held: readonly Held[];
   readonly checkpoint: WireCheckpoint;
 
-  private constructor(
+  constructor(
     server: TestServer,
     parties: { conversation: TestConversation; alice: Person; bob: Person },
     log: { held: readonly Held[]; checkpoint: WireCheckpoint },
@@ -171,6 +171,39 @@ describe("entries that a restored server lacks", () => {
       expect([code, await alice.refusalCode(request)]).toEqual([code, code]);
     expect(await loss.size(alice)).toBe(3);
     expect(await alice.expect("entries_taken", loss.request())).toMatchObject({ size: 7 });
+  });
+
+  test("bring certificates with them that the server has lost, and a conversation that it does not know", async () => {
+    const server = await TestServer.create();
+    servers.push(server);
+    const [alice, bob] = [await server.person("alice"), await server.person("bob")];
+    await server.register(alice);
+    await server.stop();
+    backUp(server.file, `${server.folder}/backup.db`);
+    await server.start();
+    const [first, bobBefore] = [await server.login(alice), await server.register(bob)];
+    const conversation = new TestConversation(server, alice, bob);
+    await conversation.post(first, await conversation.create(first, alice, [bob]));
+    await conversation.post(bobBefore, conversation.message(bob));
+    const { entries: held, checkpoint } = await first.expect("entries", page(conversation));
+    await server.stop();
+    rmSync(server.file);
+    copyFileSync(`${server.folder}/backup.db`, server.file);
+    await server.start();
+
+    const loss = new Loss(server, { conversation, alice, bob }, { held, checkpoint });
+    const request = { ...loss.request({ from: 0 }), chains: [bob.chain] };
+    const mallory = await server.register(await server.person("mallory"));
+    expect(await mallory.refusalCode(request)).toBe("NOT_FOUND");
+    const again = await server.login(alice);
+    expect(await again.refusalCode({ ...request, chains: [] })).toBe("CERTIFICATE_INVALID");
+    expect(await again.refusalCode({ ...request, chains: [alice.chain] })).toBe("CERTIFICATE_INVALID");
+    expect(await again.expect("entries_taken", request)).toMatchObject({ size: 2 });
+    // bob has no account any more; what he wrote is his all the same.
+    const bobAgain = await server.register(bob);
+    expect((await bobAgain.expect("entries", page(conversation))).entries).toEqual(held);
+    for (const client of [again, bobAgain]) await client.expect("logs_noted", { type: "logs_returned" });
+    await conversation.post(bobAgain, conversation.message(bob));
   });
 
   test("are refused from somebody who never was a member", async () => {

@@ -1,0 +1,38 @@
+import type { Hex } from "../base/hex.ts";
+import type { Connection } from "./connection.ts";
+import type { Conversation } from "./conversation.ts";
+import type { ConversationContext } from "./conversationContext.ts";
+import { isConnectionTrouble } from "./conversationErrors.ts";
+import { handBack } from "./handBack.ts";
+import { isServerTrouble } from "./serverRest.ts";
+import type { ConversationRecord } from "./vaultRecords.ts";
+
+/**
+ * A server that has fewer entries than it has signed for is given them back, and told when that was all: until it has
+ * heard everybody it takes nothing new. What it refuses for good is told, and stops nothing else.
+ *
+ * @throws {ClientError} what passes with the next connection
+ */
+export async function returnLogs(
+  context: ConversationContext,
+  connection: Connection,
+  logs: {
+    readonly known: ReadonlyMap<Hex, ConversationRecord>;
+    /** How many entries the server has of each; a conversation that it doesn't list has none. */
+    readonly served: ReadonlyMap<Hex, number>;
+    readonly load: (id: Hex) => Conversation;
+    readonly onRefused: (error: unknown, id: Hex) => void;
+  },
+): Promise<void> {
+  for (const [id, { checkpoint, contradiction }] of logs.known) {
+    const servedSize = logs.served.get(id) ?? 0;
+    if (checkpoint === null || contradiction !== null || servedSize >= checkpoint.size) continue;
+    try {
+      await handBack(context, connection, { conversation: logs.load(id), servedSize });
+    } catch (error) {
+      if (isConnectionTrouble(error) || isServerTrouble(error)) throw error;
+      logs.onRefused(error, id);
+    }
+  }
+  await connection.request({ type: "logs_returned" });
+}
