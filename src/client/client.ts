@@ -152,8 +152,8 @@ class RunningClient implements Client {
       ...common,
       ...{ transcriptsFolder, keepHistory, random, now, onEvent },
       connection: () => this.#session.require(),
-      connectionIfOpen: () => this.#session.connection,
-      isMending: () => this.#session.isMending,
+      connectionIfOpen: () => (this.#conversations.isReturning ? undefined : this.#session.connection),
+      isMending: () => this.#session.isMending || this.#conversations.isReturning,
       reconnect,
     };
     this.#receipts = new Receipts(this.#context);

@@ -16,7 +16,10 @@ import { type ConversationRecord, conversationSchema, decodeRecord, memberSchema
 /** Conversations that catch up at a time. */
 const maxCatchingUp = 8;
 
-/** The conversations of a client: read from the vault when they are needed, found on the server, begun. */
+/**
+ * The conversations of a client: read from the vault when they are needed, found on the server, begun. (Beyond 300 lines: all of it
+ * is about which of them there are.)
+ */
 export class Conversations implements ConversationOwner, ConversationShelf {
   /** Those of two people. */
   readonly direct: DirectConversations;
@@ -30,6 +33,8 @@ export class Conversations implements ConversationOwner, ConversationShelf {
   readonly #asleep = new WeakSet<Conversation>();
   /** What the server has done to conversations on this connection. */
   readonly #faults = new Map<Hex, ClientError>();
+  /** The connection on which the server is being given back what it lacks. */
+  #returningOn: Connection | undefined;
 
   /** @param options.acknowledgeEveryMs `undefined`: only when it is asked for */
   constructor(
@@ -92,6 +97,24 @@ export class Conversations implements ConversationOwner, ConversationShelf {
   async connected(connection: Connection): Promise<void> {
     this.#faults.clear();
     this.deliveries.connected();
+    this.#returningOn = connection;
+    try {
+      await this.#catchUpWith(connection);
+    } finally {
+      this.#returned(connection);
+    }
+  }
+
+  /** Whether the server may lack what it will be given back: until then no conversation asks it for anything. */
+  get isReturning(): boolean {
+    return this.#returningOn !== undefined;
+  }
+
+  #returned(connection: Connection): void {
+    if (this.#returningOn === connection) this.#returningOn = undefined;
+  }
+
+  async #catchUpWith(connection: Connection): Promise<void> {
     const known = this.records();
     const due = new Set<Hex>([...this.awake].map(({ id }) => id));
     const served = new Map<Hex, number>();
@@ -124,6 +147,8 @@ export class Conversations implements ConversationOwner, ConversationShelf {
       load: (id) => this.load(id),
       onRefused: (error, id) => this.#tell(error, id),
     });
+    this.#returned(connection);
+    for (const { id } of this.awake) if (!this.isReplaced(id)) due.add(id);
     const queue = [...due];
     const worker = async () => {
       for (let id = queue.shift(); id !== undefined; id = queue.shift()) await this.#catchUp(id);

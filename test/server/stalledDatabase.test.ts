@@ -9,7 +9,7 @@ setDefaultTimeout(60_000);
 
 const postsInFlight = 8;
 /** More than what the server may hold for one connection, in requests and in bytes. */
-const posts = 400;
+const posts = 120;
 
 describe.skipIf(!hasPostgres)("while the database does not answer", () => {
   let database: PostgresServer;
