@@ -1,4 +1,5 @@
-import type { Hex } from "../base/hex.ts";
+import { encodeHex, type Hex } from "../base/hex.ts";
+import { sha256 } from "../crypto/crypto.ts";
 import { verifyConsistency } from "../evidence/consistencyProof.ts";
 import { decodeBody } from "../log/bodies.ts";
 import { verifyCheckpoint } from "../log/checkpoint.ts";
@@ -6,7 +7,7 @@ import { type LogContext, type LogState, verifyEntry } from "../log/conversation
 import { type Entry, leafHash, parseEntry } from "../log/entry.ts";
 import { LogError } from "../log/logError.ts";
 import { appendLeaf, emptyFrontier, rootOf } from "../log/merkle.ts";
-import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
+import { decodeCertificate } from "../pki/certificate.ts";
 import { serverNames } from "../pki/identity.ts";
 import { PkiError } from "../pki/pkiError.ts";
 import { type VerifiedCertificate, verifyPath } from "../pki/verifyPath.ts";
@@ -49,6 +50,7 @@ export async function returnEntries(
   if (entries.some(({ entry }) => entry.conversation !== conversation))
     throw new Refusal("MALFORMED", "an entry of another conversation");
   const own = await logs.open(conversation);
+  if (own !== undefined) requireMember(own.state, session.member.person);
   const size = own?.state.size ?? 0;
   const taken = (now: number): Taken => ({ type: "entries_taken", id, conversation, size: now });
   const chains = new ReturnedChains(request, services);
@@ -112,16 +114,15 @@ function serverNameOf(own: FollowedLog | undefined, [first]: readonly ReturnedEn
 class ReturnedChains {
   readonly #request: Returned;
   readonly #services: ReturnServices;
-  readonly #brought = new Map<Hex, readonly Certificate[]>();
+  /** DER, by the fingerprint of the leaf. Decoded when they are needed: anybody may send a great many. */
+  readonly #brought: ReadonlyMap<Hex, readonly Uint8Array[]>;
 
   constructor(request: Returned, services: ReturnServices) {
     this.#request = request;
     this.#services = services;
-    for (const chain of request.chains) {
-      const certificates = chain.map(decoded);
-      const [leaf] = certificates;
-      if (leaf !== undefined) this.#brought.set(leaf.fingerprint, certificates);
-    }
+    this.#brought = new Map(
+      request.chains.map((chain) => [encodeHex(sha256(chain[0] ?? new Uint8Array(0))), chain]),
+    );
   }
 
   /** @throws {Refusal} unless the server with this certificate is of this name, which is one of ours, and has signed it */
@@ -147,7 +148,7 @@ class ReturnedChains {
   /** The store's, once it was loaded, goes first. @throws {PkiError} */
   at(fingerprint: Hex, atMs: number): VerifiedCertificate {
     const { certificates, anchors } = this.#services;
-    const [leaf, ...intermediates] = this.#brought.get(fingerprint) ?? [];
+    const [leaf, ...intermediates] = (this.#brought.get(fingerprint) ?? []).map(decodeCertificate);
     if (certificates.has(fingerprint) || leaf === undefined) return certificates.at(fingerprint, atMs);
     return verifyPath({ leaf, intermediates, anchors, crls: [], purpose: "evidence", atMs });
   }
@@ -203,7 +204,6 @@ async function judge(
   const roots = new Map(own?.roots);
   const judged: JudgedEntry[] = [];
   let state = own?.state;
-  if (state !== undefined) requireMember(state, person);
   for (const returned of entries) {
     const { entry, at, line } = returned;
     const known = await logs.prepare(entry.conversation, roots, [entry]);
@@ -257,14 +257,5 @@ function decodedBody(entry: Entry) {
     return decodeBody(entry);
   } catch (error) {
     throw refusalOf(error);
-  }
-}
-
-function decoded(der: Uint8Array): Certificate {
-  try {
-    return decodeCertificate(der);
-  } catch (cause) {
-    if (!(cause instanceof PkiError)) throw cause;
-    throw new Refusal("CERTIFICATE_INVALID", cause.message, { cause });
   }
 }

@@ -235,6 +235,19 @@ describe("a restored server", () => {
     expect((await bob.push("pushed")).from).toBe(7);
   });
 
+  test("does not wait for a device whose certificate is revoked", async () => {
+    const loss = await Loss.create();
+    const { server, conversation } = loss;
+    const alice = await server.login(loss.alice);
+    await alice.expect("entries_taken", loss.request());
+    await alice.expect("logs_noted", { type: "logs_returned" });
+    const line = conversation.line(loss.alice, "acknowledge");
+    expect(await alice.refusalCode(post(line))).toBe("RESTORING");
+    const { der } = server.authority.crl([{ certificate: loss.bob.certificate }]);
+    server.running.replaceCrl(der);
+    await conversation.post(alice, line);
+  });
+
   test("goes on without those who are missing when its operator says so", async () => {
     const loss = await Loss.create();
     const alice = await loss.server.login(loss.alice);
