@@ -85,10 +85,6 @@ export class ChildProcess {
     return this.#exited;
   }
 
-  get pid(): number {
-    return this.#child.pid;
-  }
-
   get output(): string {
     return this.#lines.join("\n");
   }

@@ -69,6 +69,7 @@ export class Conversation {
   #wanted = false;
   #isNew: boolean;
   readonly #idle = new IdleWaiters();
+  readonly #calm = new IdleWaiters();
 
   constructor(context: ConversationContext, owner: ConversationOwner, id: Hex) {
     this.id = id;
@@ -251,6 +252,13 @@ export class Conversation {
     return this.#idle.wait();
   }
 
+  /** As `idle`, but waits for no server that can't take anything now. @returns whether nothing is left */
+  async calm(): Promise<boolean> {
+    if (this.#rest.isRunning) return false;
+    await Promise.race([this.idle(), this.#calm.wait()]);
+    return !this.#rest.isRunning;
+  }
+
   /** Runs another step, at the end of this tick if none is running. */
   wake(): void {
     this.#wanted = true;
@@ -265,7 +273,7 @@ export class Conversation {
       .finally(() => {
         this.#running = undefined;
         if (this.#wanted && !this.impediments.isBroken) this.wake();
-        else if (this.#isDone) this.#idle.settle(undefined);
+        else if (this.#isDone) this.#settle(undefined);
       });
   }
 
@@ -274,6 +282,11 @@ export class Conversation {
     this.disconnected(this.impediments.close());
     this.#keys.wipe();
     this.standing.close();
+  }
+
+  #settle(error: ClientError | undefined): void {
+    this.#idle.settle(error);
+    this.#calm.settle(error);
   }
 
   /** An entry of the outbox, durable when the step that follows has run. */
@@ -376,8 +389,12 @@ export class Conversation {
 
   /** The server can't do anything now: it is asked again after a while, or with the next connection. */
   #rests(error: ClientError): void {
-    if (this.#rest.begin(error)) this.wake();
-    else this.#pause(error);
+    if (!this.#rest.begin(error)) {
+      this.#pause(error);
+      return;
+    }
+    this.#calm.settle(undefined);
+    this.wake();
   }
 
   /** Sends nothing more until the next connection; what waits stays in the vault. */
@@ -397,6 +414,6 @@ export class Conversation {
 
   #giveUpWaiting(error: ClientError): void {
     this.outbox.rejectAll(error);
-    this.#idle.settle(error);
+    this.#settle(error);
   }
 }

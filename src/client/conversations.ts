@@ -252,15 +252,9 @@ export class Conversations implements ConversationOwner, ConversationShelf {
   async #catchUp(id: Hex): Promise<void> {
     const conversation = this.#loaded.get(id);
     try {
-      if (conversation === undefined) {
-        const loaded = this.#loadConnected(id);
-        await loaded?.idle();
-        if (loaded !== undefined) await this.#receipts.complete(loaded);
-      } else {
-        conversation.connected();
-        await conversation.idle();
-        await this.#receipts.complete(conversation);
-      }
+      const loaded = conversation ?? this.#loadConnected(id);
+      if (conversation !== undefined) conversation.connected();
+      if (loaded !== undefined && (await loaded.calm())) await this.#receipts.complete(loaded);
     } catch (error) {
       // The conversation has told its own trouble; what is left is that of its receipt.
       if (
