@@ -27,6 +27,8 @@ const alertOfCode: Readonly<Record<ChannelErrorCode, AlertCode | null>> = {
   TIMEOUT: "timeout",
   TOO_MANY_CONNECTIONS: "too_many_connections",
   REPLACED: "replaced",
+  ACCOUNT_DISABLED: "account_disabled",
+  PASSWORD_RESET: "password_reset",
   SHUTTING_DOWN: "shutting_down",
   INTERNAL: "internal_error",
 };

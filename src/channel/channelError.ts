@@ -31,6 +31,8 @@ export type ChannelErrorCode =
   | "TIMEOUT"
   | "TOO_MANY_CONNECTIONS"
   | "REPLACED"
+  | "ACCOUNT_DISABLED"
+  | "PASSWORD_RESET"
   | "SHUTTING_DOWN"
   /** The fault is on this side: own certificate, key, revocation list or callback. */
   | "INTERNAL";

@@ -6,6 +6,7 @@ import { caFiles } from "./caFlags.ts";
 import { type IssuedRecord, readCaIndex } from "./caIndex.ts";
 import { exitCodes, usageError } from "./cliError.ts";
 import type { Arguments } from "./commandLine.ts";
+import { formatColumns } from "./textTable.ts";
 
 /** `securechat ca list`: all that the index knows, oldest first. */
 export function list(args: Arguments): number {
@@ -40,7 +41,7 @@ function formatJsonList(certificates: readonly IssuedRecord[], nowMs: number): s
 }
 
 function formatTable(certificates: readonly IssuedRecord[], nowMs: number): string {
-  const rows = [
+  return formatColumns([
     ["SERIAL", "KIND", "VALID FROM", "VALID UNTIL", "STATUS", "NAME"],
     ...certificates.map((record) => [
       record.serial,
@@ -50,17 +51,7 @@ function formatTable(certificates: readonly IssuedRecord[], nowMs: number): stri
       statusText(record, nowMs),
       visible(whoIs(record)),
     ]),
-  ];
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join("  ")
-          .trimEnd()}\n`,
-    )
-    .join("");
+  ]);
 }
 
 /** `live`, `expired`, or `revoked` with the day and the reason. */

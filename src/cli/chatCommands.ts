@@ -1,29 +1,33 @@
 import type { Hex } from "../base/hex.ts";
 import { visible } from "../base/visible.ts";
-import type { Client, IndexRange, RememberedMessage } from "../client/client.ts";
+import type { IndexRange, MemberClient, RememberedMessage } from "../client/client.ts";
 import { ClientError } from "../client/clientError.ts";
 import type { ChatView } from "./chatView.ts";
 
 /** What a command works on: the session that it was typed in. */
 export interface ChatTarget {
-  readonly client: Client;
+  readonly client: MemberClient;
   readonly view: ChatView;
+  readonly commands: readonly ChatCommand[];
   /** Whom lines go to. */
   readonly peer: { readonly name: string; readonly conversation: Hex } | undefined;
   open(name: string): Promise<void>;
+  /** Sends a text to this person, whoever lines go to. @returns whether it is on its way; what hinders is told */
+  say(name: string, text: string): Promise<boolean>;
   /** As `open`, in the place of a conversation that can't go on. */
   openFresh(name: string | undefined): Promise<void>;
   /** Sends what was not sent before this conversation. */
   resend(): void;
 }
 
-interface ChatCommand {
+export interface ChatCommand {
   readonly name: string;
   readonly usage: string;
   readonly help: string;
   /** Whether its arguments are names of people or groups. */
   readonly takesNames?: boolean;
-  run(session: ChatTarget, args: readonly string[]): Promise<void> | void;
+  /** @param text what stands behind the name, as it was typed */
+  run(session: ChatTarget, args: readonly string[], text: string): Promise<void> | void;
 }
 
 export const chatCommands: readonly ChatCommand[] = [
@@ -76,13 +80,13 @@ export const chatCommands: readonly ChatCommand[] = [
 /** @throws {ClientError} what the client refused; a command that does not exist is answered on the view */
 export async function runChatCommand(session: ChatTarget, line: string): Promise<void> {
   const [name, ...args] = line.slice(1).trim().split(/\s+/);
-  const command = chatCommands.find((known) => known.name === name);
+  const command = session.commands.find((known) => known.name === name);
   if (command === undefined)
     throw new ClientError(
       "TEXT_REFUSED",
       `no command /${name}; /help lists them, and // sends a line that begins with a slash`,
     );
-  await command.run(session, args);
+  await command.run(session, args, /^\/\s*\S+\s?(.*)$/s.exec(line)?.[1] ?? "");
 }
 
 function current(session: ChatTarget): Hex {
@@ -98,7 +102,7 @@ function needed(value: string | undefined, usage: string): string {
 
 function showHelp(session: ChatTarget): void {
   const rows = [
-    ...chatCommands.map(({ usage, help }) => ({ usage, help })),
+    ...session.commands.map(({ usage, help }) => ({ usage, help })),
     { usage: "quit", help: "make the receipts and end" },
   ];
   session.view.answer(

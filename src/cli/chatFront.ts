@@ -9,17 +9,24 @@ import { paintWith, wantsColor } from "./terminalTheme.ts";
 /** Where a chat's lines come from and where its events go: a display on a terminal, or streams. */
 export interface ChatFront {
   readonly view: ChatView;
+  /** Shows a line that is no part of the chat. */
+  notice(line: string): void;
   /** Starts to take input: after the last question, before the login. */
   open(session: ChatSession): void;
+  /** Gives the terminal away, for a question; `open` takes it again. */
+  pause(): void;
   /** The login is over, and what waited on the server has come. */
   caughtUp(): void;
   readonly input: ChatInput;
+  /** Whether there is no terminal any more. */
+  isGone(): boolean;
   close(): void;
 }
 
 export interface FrontOptions {
   readonly json: boolean;
   readonly raw: boolean;
+  readonly prompt: string;
   /** Words are not kept, see `Client.history`. */
   readonly keepsNoHistory: boolean;
   /** The user wants to end at once; elsewhere than on the display, SIGINT says so. */
@@ -27,21 +34,35 @@ export interface FrontOptions {
 }
 
 export function chooseFront(options: FrontOptions): ChatFront {
-  const { json, raw } = options;
-  if (!json && process.stdin.isTTY) {
-    const prompt = raw ? "Message (Ctrl-D ends): " : "Message (or 'quit'): ";
+  const { json, prompt } = options;
+  if (!json && process.stdin.isTTY)
     return process.stdout.isTTY && terminalOutput() !== undefined
-      ? displayFront(prompt, options)
+      ? displayFront(options)
       : streamFront(new TextView(), plainTerminalInput(prompt));
-  }
-  return streamFront(json ? new JsonView() : new TextView(), pipedInput());
+  // Whoever reads events must not have to tell them from other lines.
+  return json
+    ? streamFront(new JsonView(), pipedInput(), process.stderr)
+    : streamFront(new TextView(), pipedInput());
 }
 
-function streamFront(view: ChatView, input: ChatInput): ChatFront {
-  return { view, input, open: () => {}, caughtUp: () => {}, close: () => input.close() };
+function streamFront(
+  view: ChatView,
+  input: ChatInput,
+  notices: NodeJS.WriteStream = process.stdout,
+): ChatFront {
+  return {
+    view,
+    input,
+    notice: (line) => notices.write(`${line}\n`),
+    open: () => {},
+    pause: () => {},
+    caughtUp: () => {},
+    isGone: () => false,
+    close: () => input.close(),
+  };
 }
 
-function displayFront(prompt: string, { raw, keepsNoHistory, onInterrupt }: FrontOptions): ChatFront {
+function displayFront({ raw, prompt, keepsNoHistory, onInterrupt }: FrontOptions): ChatFront {
   const chat = new TerminalChat({
     device: new TerminalDevice(process.stdout),
     paint: paintWith({ color: wantsColor(process.env) }),
@@ -52,8 +73,11 @@ function displayFront(prompt: string, { raw, keepsNoHistory, onInterrupt }: Fron
   return {
     view: chat,
     input: chat,
+    notice: (line) => chat.answer([line]),
     open: (session) => chat.open(sourceOf(session, { raw })),
+    pause: () => chat.pause(),
     caughtUp: () => chat.caughtUp(),
+    isGone: () => chat.isGone,
     close: () => chat.close(),
   };
 }

@@ -1,14 +1,17 @@
 import type { Hex } from "../base/hex.ts";
-import type { Client } from "../client/client.ts";
+import type { MemberClient } from "../client/client.ts";
 import { ClientError } from "../client/clientError.ts";
 import type { ClientEvent } from "../client/clientEvents.ts";
-import { type ChatTarget, runChatCommand } from "./chatCommands.ts";
+import { type ChatCommand, type ChatTarget, runChatCommand } from "./chatCommands.ts";
 import type { ChatInput } from "./chatInput.ts";
 import type { ChatView } from "./chatView.ts";
 
 export interface ChatOptions {
   /** Every line is text, none is a command. */
   readonly raw: boolean;
+  readonly commands: readonly ChatCommand[];
+  /** Whether a line `@NAME text` is a text for NAME. */
+  readonly takesAddresses: boolean;
   /** Messages of others to wait for before the end of input ends the session. */
   readonly waitFor: number;
   /** Whether input that is still to come counts for nothing once there will be no connection any more: nobody types it. */
@@ -23,7 +26,7 @@ export interface UnsentLine {
   readonly typedAtMs: number;
 }
 
-/** What a session of `connect` came to. */
+/** What a chat came to. */
 export interface ChatOutcome {
   /** Why there is no connection and none will come: what is not sent is kept, what was waited for has not come. */
   readonly cutOff: string | undefined;
@@ -35,7 +38,6 @@ export interface ChatOutcome {
 
 /** One chat from the login to the end of its input: lines are sent, commands obeyed, and in the end receipts are made. */
 export class ChatSession implements ChatTarget {
-  readonly client: Client;
   readonly view: ChatView;
   readonly #options: ChatOptions;
   /** Whom lines go to: a username that was opened, and its conversation. */
@@ -49,11 +51,25 @@ export class ChatSession implements ChatTarget {
   readonly #gone = Promise.withResolvers<undefined>();
   /** Resolves while there is no connection. */
   #offline = Promise.withResolvers<void>();
+  #client: MemberClient;
+  #exchanging: Promise<unknown> = Promise.resolve();
 
-  constructor(client: Client, view: ChatView, options: ChatOptions) {
-    this.client = client;
+  constructor(client: MemberClient, view: ChatView, options: ChatOptions) {
+    this.#client = client;
     this.view = view;
     this.#options = options;
+  }
+
+  get client(): MemberClient {
+    return this.#client;
+  }
+
+  get commands(): readonly ChatCommand[] {
+    return this.#options.commands;
+  }
+
+  get takesAddresses(): boolean {
+    return this.#options.takesAddresses;
   }
 
   get peer(): { readonly name: string; readonly conversation: Hex } | undefined {
@@ -90,6 +106,40 @@ export class ChatSession implements ChatTarget {
     this.#peer = { name, conversation };
   }
 
+  /** As `open`; what hinders is told and nothing more. */
+  async tryOpen(name: string): Promise<void> {
+    try {
+      await this.open(name);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  async say(name: string, text: string): Promise<boolean> {
+    try {
+      this.#send(text, { name, conversation: await this.client.openDirect(name) });
+      return true;
+    } catch (error) {
+      this.#allSent = false;
+      this.#report(error);
+      return false;
+    }
+  }
+
+  /** Goes on with another client of the same member and vault, once the one before is closed. Lines wait meanwhile. */
+  exchange(open: () => Promise<MemberClient>): Promise<void> {
+    const exchange = async () => {
+      await this.settled();
+      this.#client.close();
+      this.#client = await open();
+      this.#cutOff = undefined;
+      this.#offline = Promise.withResolvers<void>();
+    };
+    const exchanging = this.#exchanging.then(exchange);
+    this.#exchanging = exchanging.catch(() => undefined);
+    return exchanging;
+  }
+
   /** Opens a new conversation in the place of one that can't go on: with this person, or with whom lines go to. */
   async openFresh(name: string | undefined): Promise<void> {
     const wanted = name ?? this.#peer?.name;
@@ -116,16 +166,17 @@ export class ChatSession implements ChatTarget {
       const read = await (this.#options.endsWhenCutOff ? Promise.race([next, this.#gone.promise]) : next);
       if (read === undefined || read.done === true) break;
       const line = read.value;
+      await this.#exchanging;
       if (typeof line !== "string") {
-        this.#allSent = false;
-        this.#complain("TEXT_REFUSED", line.refused);
+        this.#refuse("TEXT_REFUSED", line.refused);
         continue;
       }
       if (!this.#options.raw && line.trim() === "quit") break;
       if (!this.#options.raw && line.startsWith("/") && !line.startsWith("//")) {
         if (line.trim() === "/quit") break;
         await this.#obey(line);
-      } else if (line !== "") this.#send(!this.#options.raw && line.startsWith("//") ? line.slice(1) : line);
+      } else if (this.takesAddresses && line.startsWith("@")) await this.#address(line);
+      else if (line !== "") this.#sendOn(!this.#options.raw && line.startsWith("//") ? line.slice(1) : line);
     }
     while (this.#messages < this.#options.waitFor && this.#cutOff === undefined)
       await new Promise<void>((resolve) => {
@@ -154,14 +205,28 @@ export class ChatSession implements ChatTarget {
     }
   }
 
-  #send(text: string): void {
-    if (this.#peer === undefined) {
-      this.#allSent = false;
-      this.#complain("NO_RECIPIENT", "nobody to send this to: use /to NAME first");
-      return;
-    }
+  async #address(line: string): Promise<void> {
+    const [, name, text] = /^@(\S+)\s+(.*\S.*)$/s.exec(line) ?? [];
+    if (name !== undefined && text !== undefined) await this.say(name, text);
+    else this.#refuse("NO_RECIPIENT", "it is written as @NAME text");
+  }
+
+  #sendOn(text: string): void {
+    if (this.#peer !== undefined) this.#send(text, this.#peer);
+    else
+      this.#refuse(
+        "NO_RECIPIENT",
+        `nobody to send this to: ${this.takesAddresses ? "write @NAME text, or" : "use"} /to NAME first`,
+      );
+  }
+
+  #refuse(code: string, message: string): void {
+    this.#allSent = false;
+    this.#complain(code, message);
+  }
+
+  #send(text: string, { name: to, conversation }: { name: string; conversation: Hex }): void {
     // Lines don't wait for one another: the client keeps their order.
-    const { name: to, conversation } = this.#peer;
     this.#track(this.client.send(conversation, text), { to, text });
   }
 

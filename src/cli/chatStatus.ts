@@ -1,6 +1,5 @@
-import type { Client } from "../client/client.ts";
+import type { MemberClient } from "../client/client.ts";
 import { ClientError } from "../client/clientError.ts";
-import { chatCommands } from "./chatCommands.ts";
 import type { ChatSession } from "./chatSession.ts";
 import type { ChatSource } from "./terminalChat.ts";
 import type { Vocabulary } from "./terminalCompletion.ts";
@@ -8,10 +7,9 @@ import type { MemberMark } from "./terminalStatus.ts";
 
 /** What a terminal's status line and completion get to know of a session. */
 export function sourceOf(session: ChatSession, options: { raw: boolean }): ChatSource {
-  const { client } = session;
   return {
     status: () => ({
-      self: client.username,
+      self: session.client.username,
       peer: session.peer?.name,
       others: marksOf(session),
       unsent: session.unsent.length,
@@ -20,7 +18,7 @@ export function sourceOf(session: ChatSession, options: { raw: boolean }): ChatS
       const since = performance.now() - ms;
       return session.unsent.filter(({ typedAtMs }) => typedAtMs <= since);
     },
-    vocabulary: () => ({ commands: options.raw ? [] : commandWords(), names: namesOf(client) }),
+    vocabulary: () => ({ commands: options.raw ? [] : commandWords(session), names: namesOf(session) }),
   };
 }
 
@@ -46,32 +44,36 @@ function highest(a: number | undefined, b: number | undefined): number | undefin
   return a === undefined || b === undefined ? (a ?? b) : Math.max(a, b);
 }
 
-/** The conversation may be about to be read from the vault again: then nothing is known for a moment. */
 function membersOf(
-  client: Client,
-  conversation: Parameters<Client["members"]>[0],
-): ReturnType<Client["members"]> {
+  client: MemberClient,
+  conversation: Parameters<MemberClient["members"]>[0],
+): ReturnType<MemberClient["members"]> {
+  return known(() => client.members(conversation));
+}
+
+/** A conversation may be about to be read from the vault again, or the client to give way to another: then nothing is known for a moment. */
+function known<T>(read: () => readonly T[]): readonly T[] {
   try {
-    return client.members(conversation);
+    return read();
   } catch (error) {
     if (error instanceof ClientError) return [];
     throw error;
   }
 }
 
-function commandWords(): Vocabulary["commands"] {
+function commandWords({ commands }: ChatSession): Vocabulary["commands"] {
   return [
-    ...chatCommands.map(({ name, takesNames = false }) => ({ name, takesNames })),
+    ...commands.map(({ name, takesNames = false }) => ({ name, takesNames })),
     { name: "quit", takesNames: false },
   ];
 }
 
-function namesOf(client: Client): string[] {
-  const conversations = client.conversations();
+function namesOf({ client, takesAddresses }: ChatSession): string[] {
+  const conversations = known(() => client.conversations());
   const people = conversations.flatMap(({ conversation }) =>
     membersOf(client, conversation).map(({ username }) => username),
   );
   const names = new Set([...conversations.map(({ name }) => name), ...people]);
   names.delete(client.username);
-  return [...names];
+  return takesAddresses ? [...names, ...[...names].map((name) => `@${name}`)] : [...names];
 }

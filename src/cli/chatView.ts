@@ -55,10 +55,14 @@ function linesFor(event: ClientEvent): readonly Line[] {
         ["err", "✓ Session key established"],
       ];
     }
+    case "attached":
+      return [["err", `✓ Operator of ${visible(event.username)}, certificate sha256:${event.fingerprint}`]];
+    case "operator":
+      return [["err", operatorText(event)]];
     case "sent":
       return [["out", `>>> [To ${visible(event.to)}] seqno=${event.seqno}: ${visible(event.text)}`]];
     case "message": {
-      const about = `${clockTime(event.at)} ${visible(event.email)}`;
+      const about = [clockTime(event.at), visible(event.email)].join(" ").trimEnd();
       return [["out", `[${visible(event.from)}] seqno=${event.seqno}: ${visible(event.text)}  ${about}`]];
     }
     case "membership":
@@ -92,6 +96,11 @@ function linesFor(event: ClientEvent): readonly Line[] {
     case "closed":
       return [["err", "Connection closed"]];
   }
+}
+
+/** Who answers, so that it can be compared with what the organisation says. */
+export function operatorText({ name, fingerprint }: Extract<ClientEvent, { event: "operator" }>): string {
+  return `* Talking to the operator of ${visible(name)}, under the server's own certificate sha256:${fingerprint}`;
 }
 
 function names(list: readonly string[]): string {

@@ -20,7 +20,7 @@ export interface Finished {
 function environment(extra: Record<string, string>): Record<string, string> {
   const out: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env))
-    if (value !== undefined && !/^(SECURECHAT_PASS|SECURECHAT_KEY_PASS|DATABASE_URL$|DB_)/.test(name))
+    if (value !== undefined && !/^(SECURECHAT_(?:KEY_|NEW_)?PASS|DATABASE_URL$|DB_)/.test(name))
       out[name] = value;
   return { ...out, ...extra };
 }

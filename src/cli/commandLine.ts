@@ -76,6 +76,13 @@ export function parseArguments(argv: readonly string[], command: string, flags: 
   };
 }
 
+/** @returns the flags as they were given, for another process. @param without these */
+export function formatFlags(args: Arguments, without: readonly string[]): readonly string[] {
+  return args.flags
+    .filter((name) => !without.includes(name))
+    .flatMap((name) => args.all(name).map((value) => (value === "" ? `--${name}` : `--${name}=${value}`)));
+}
+
 /**
  * Of a command that does several things, each with flags of its own: demands that the others were not given.
  *

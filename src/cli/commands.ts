@@ -1,4 +1,8 @@
+import { authorityCommands } from "./authorityCommands.ts";
 import type { CommandSpec, Flag } from "./commandLine.ts";
+import { operatorFlags } from "./operatorFlags.ts";
+
+// Beyond 300 lines: one table, of every command with its flags.
 
 /** Flags that every command takes. */
 export const globalFlags: readonly Flag[] = [
@@ -8,128 +12,6 @@ export const globalFlags: readonly Flag[] = [
     description: "native (default) or noble, the pure TypeScript reference",
   },
   { name: "version", description: "Print the version" },
-];
-
-const caFlags: readonly Flag[] = [
-  { name: "cert", value: "file", description: "CA certificate (default: certs/ca_cert.pem)" },
-  {
-    name: "key",
-    value: "file",
-    description:
-      "CA private key (default: beside the CA certificate, else certs/ca_key.pem); the CA's index is beside it",
-  },
-  {
-    name: "name",
-    value: "text",
-    description: 'init, intermediate: common name (default: "SecureChat Root CA", "SecureChat Issuing CA")',
-  },
-  {
-    name: "days",
-    value: "days",
-    description: "init, intermediate: validity (default: 3650, 1825); crl: until the next list (default: 7)",
-  },
-  {
-    name: "key-type",
-    value: "type",
-    description: "init, intermediate: p256 (default), rsa2048, rsa3072 or ed25519",
-  },
-  { name: "encrypt", description: "init, intermediate: protect the new key with a passphrase" },
-  { name: "intermediates", description: "init: allow one level of issuing CAs below this one" },
-  {
-    name: "out",
-    value: "path",
-    description:
-      "intermediate: writes PATH_cert.pem, PATH_key.pem and PATH_chain.pem (default: certs/issuing); crl: the file (default: certs/ca_crl.pem)",
-  },
-  {
-    name: "request",
-    description: "intermediate: only make a key and a request here, for --csr on the root's machine",
-  },
-  { name: "csr", value: "file", description: "intermediate: take the key from this request" },
-  { name: "new-key", description: "intermediate: issue although the name is live under another key" },
-  {
-    name: "reason",
-    value: "reason",
-    description:
-      "revoke: unspecified (default), keyCompromise, cACompromise, affiliationChanged, superseded, cessationOfOperation, certificateHold, privilegeWithdrawn, aACompromise",
-  },
-  {
-    name: "at",
-    value: "time",
-    description: "revoke: since when, as 2026-11-15T12:00:00Z or 2026-11-15 (default: now)",
-  },
-  { name: "json", description: "list: one JSON array" },
-  { name: "force", description: "init, intermediate: overwrite existing files" },
-  {
-    name: "passphrase-file",
-    value: "file",
-    description: "Passphrase of the CA key (or SECURECHAT_PASSPHRASE, or a prompt)",
-  },
-  {
-    name: "key-passphrase-file",
-    value: "file",
-    description: "intermediate: passphrase of the new key (or SECURECHAT_KEY_PASSPHRASE, or a prompt)",
-  },
-];
-
-const issueFlags: readonly Flag[] = [
-  { name: "cn", value: "name", description: "User name, or a server's host name" },
-  { name: "email", value: "address", description: "User: e-mail address (rfc822Name)" },
-  { name: "server", description: "A server's certificate" },
-  {
-    name: "dns",
-    value: "host",
-    many: true,
-    description: "Server: dNSName, repeatable; without --dns and --ip it is the common name",
-  },
-  { name: "ip", value: "address", many: true, description: "Server: iPAddress, repeatable" },
-  {
-    name: "out",
-    value: "prefix",
-    description: "Writes PREFIX_cert.pem, PREFIX_key.pem, PREFIX_csr.pem (default: certs/NAME)",
-  },
-  { name: "days", value: "days", description: "Validity (default: 365)" },
-  { name: "key-type", value: "type", description: "p256 (default), rsa2048, rsa3072 or ed25519" },
-  { name: "encrypt", description: "Protect the new key with a passphrase" },
-  {
-    name: "request",
-    description: "Make a key, which stays here, and a request (PKCS#10) for the CA; needs no CA",
-  },
-  {
-    name: "csr",
-    value: "file",
-    description: "Take the key from this request, and nothing else; writes only the certificate",
-  },
-  {
-    name: "renew",
-    value: "cert",
-    description: "The identity of this certificate again, and its key unless --csr or --new-key",
-  },
-  {
-    name: "change-passphrase",
-    value: "keyfile",
-    description: "Encrypt this key with another passphrase, or with its first",
-  },
-  { name: "new-key", description: "Issue although the name is live under another key; --renew: make a key" },
-  { name: "force", description: "Overwrite existing files" },
-  { name: "ca-cert", value: "file", description: "CA certificate (default: certs/ca_cert.pem)" },
-  {
-    name: "ca-key",
-    value: "file",
-    description:
-      "CA private key (default: beside the CA certificate, else certs/ca_key.pem); the CA's index is beside it",
-  },
-  {
-    name: "passphrase-file",
-    value: "file",
-    description:
-      "Passphrase of the key that is read: the CA's, or KEYFILE's (or SECURECHAT_PASSPHRASE, or a prompt)",
-  },
-  {
-    name: "key-passphrase-file",
-    value: "file",
-    description: "Passphrase of the key that is written (or SECURECHAT_KEY_PASSPHRASE, or a prompt)",
-  },
 ];
 
 const serveFlags: readonly Flag[] = [
@@ -155,15 +37,35 @@ const serveFlags: readonly Flag[] = [
     description:
       "SQLite file, or a postgresql:// URL without a password (default: DATABASE_URL, DB_HOST …, also in .env; securechat.db)",
   },
-  { name: "out", value: "file", description: "backup: the copy, which must not be there yet" },
-  { name: "registration", value: "mode", description: "open (default) or closed" },
+  {
+    name: "registration",
+    value: "mode",
+    description: 'open (default) or closed: accounts are made by "serve users add" alone',
+  },
+  {
+    name: "workers",
+    value: "n",
+    description: "Run n server processes on one port (Linux, PostgreSQL); one that ends is replaced",
+  },
+  {
+    name: "reuse-port",
+    description: "Share the port with other servers of this user (Linux spreads connections; PostgreSQL)",
+  },
   {
     name: "metrics",
     value: "host:port",
-    description: "Serve /metrics (Prometheus), /healthz and /readyz there over HTTP (default: not at all)",
+    description:
+      "Serve /metrics (Prometheus), /healthz and /readyz there over HTTP (default: not at all); worker k on port + k - 1",
   },
   { name: "log-format", value: "format", description: "text (default) or json" },
+  ...operatorFlags,
+  { name: "out", value: "path", description: "export: the new folder to write; backup: the new file" },
   { name: "passphrase-file", value: "file", description: "Passphrase of the key" },
+  { name: "email", value: "address", description: "users add: the address in the person's certificate" },
+  {
+    name: "allow-new-key",
+    description: "users reset: the one-time password may bring a certificate with another key",
+  },
 ];
 
 const connectFlags: readonly Flag[] = [
@@ -172,7 +74,7 @@ const connectFlags: readonly Flag[] = [
   { name: "key", value: "file", description: "Own private key" },
   { name: "ca", value: "file", description: "CA certificate (default: certs/ca_cert.pem)" },
   { name: "crl", value: "file", description: "Certificate revocation list" },
-  { name: "to", value: "user", description: "Whom to talk to" },
+  { name: "to", value: "user", description: "Whom to talk to (default: the server's operator)" },
   { name: "register", description: "Create an account" },
   { name: "login", description: "Log in (default without a terminal)" },
   { name: "email", value: "address", description: "Default: the address in the certificate" },
@@ -192,6 +94,17 @@ const connectFlags: readonly Flag[] = [
     name: "password-file",
     value: "file",
     description: "Account password (or SECURECHAT_PASSWORD, or a prompt)",
+  },
+  {
+    name: "renew-from",
+    value: "prefix",
+    description: "Log in with a new key: PREFIX_cert.pem, PREFIX_key.pem are the account's and sign for it",
+  },
+  { name: "change-password", description: "Log in and choose another password" },
+  {
+    name: "new-password-file",
+    value: "file",
+    description: "The other password (or SECURECHAT_NEW_PASSWORD, or a prompt)",
   },
   { name: "passphrase-file", value: "file", description: "Passphrase of the key (or SECURECHAT_PASSPHRASE)" },
 ];
@@ -226,45 +139,22 @@ const verifyFlags: readonly Flag[] = [
 ];
 
 export const commands: readonly CommandSpec[] = [
-  {
-    name: "ca",
-    positionals: "<action> [certificate]",
-    description: "The certificate authority: init, intermediate, revoke, crl, list, show",
-    flags: caFlags,
-    examples: [
-      "ca init",
-      'ca init --name "Example Org CA" --encrypt --intermediates',
-      'ca intermediate --name "Example Org Issuing CA" --out certs/issuing',
-      "ca revoke certs/alice_cert.pem --reason keyCompromise --at 2026-11-15T12:00:00Z",
-      "ca crl --days 7",
-      "ca list",
-      "ca show certs/alice_cert.pem",
-    ],
-    load: async () => (await import("./ca.ts")).ca,
-  },
-  {
-    name: "issue",
-    positionals: "",
-    description: "Issue a certificate to a person or a server, or make or answer a request for one",
-    flags: issueFlags,
-    examples: [
-      "issue --cn alice --email alice@example.org",
-      "issue --server --cn localhost --dns localhost --ip 127.0.0.1 --out certs/server",
-      "issue --request --cn alice --email alice@example.org",
-      "issue --csr alice_csr.pem --cn alice --email alice@example.org",
-      "issue --renew certs/alice_cert.pem",
-      "issue --change-passphrase certs/alice_key.pem",
-    ],
-    load: async () => (await import("./issue.ts")).issue,
-  },
+  ...authorityCommands,
   {
     name: "serve",
-    positionals: "[backup | restored begin|end]",
-    description: "Run a server; copy its store, or say that it was put back to an older state",
+    positionals: "[users|export|backup|restored] [action|conversation] [username]",
+    description:
+      "Run a server, look after its accounts (users list, add, disable, enable, reset), export a conversation's evidence, copy its store (backup), or say that it was put back to an older state (restored begin, end)",
     flags: serveFlags,
     examples: [
       "serve",
-      "serve --port 5000 --db /var/lib/securechat/securechat.db",
+      "serve --port 5000 --db /var/lib/securechat/securechat.db --no-operator",
+      "serve --workers 4 --db postgresql://securechat@localhost/securechat",
+      "serve users list --json",
+      "serve users add alice --email alice@example.org",
+      "serve users disable alice",
+      "serve users reset alice --allow-new-key",
+      "serve export 1f0c2a9b5d7e4c3f8a6b1d2e3f405162 --out evidence",
       "serve backup --out /backup/securechat.db",
       "serve restored end",
     ],
@@ -272,11 +162,12 @@ export const commands: readonly CommandSpec[] = [
   },
   {
     name: "connect",
-    positionals: "[host:port]",
-    description: "Chat (default server: localhost:5000)",
+    positionals: "[host:port,…]",
+    description: "Chat (default server: localhost:5000); several addresses are nodes of one server",
     flags: connectFlags,
     examples: [
       "connect --as alice --to bob",
+      "connect chat1.example.org,chat2.example.org:5001 --as alice --to bob",
       "connect chat.example.org --as alice --login --to bob --json < lines.txt",
     ],
     load: async () => (await import("./connect.ts")).connect,

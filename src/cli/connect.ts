@@ -2,16 +2,19 @@ import { growingDelays, openClient } from "../client/client.ts";
 import { ClientError } from "../client/clientError.ts";
 import type { ClientEvent } from "../client/clientEvents.ts";
 import { systemRandom } from "../crypto/systemRandom.ts";
+import { AccountPassword } from "./accountPassword.ts";
+import { chatCommands } from "./chatCommands.ts";
 import { chooseFront } from "./chatFront.ts";
 import { ChatSession } from "./chatSession.ts";
 import { CliError, type ExitCode, exitCodes, usageError } from "./cliError.ts";
+import { attempt, exitCodeOf } from "./clientFailure.ts";
 import { type Arguments, integerFlag } from "./commandLine.ts";
 import { ownFiles, ownPerson, vaultBeside } from "./connectIdentity.ts";
 import { askForLogin } from "./connectLogin.ts";
 import { readCertificates, readCredential } from "./credentialFiles.ts";
-import { withCode } from "./errorText.ts";
 import { checkExpiry } from "./expiry.ts";
 import { readFile } from "./files.ts";
+import { type HostPort, parseHostPort } from "./hostPort.ts";
 import { endingSignals, keyboard } from "./terminalKeyboard.ts";
 
 /** With `--acknowledge`: long enough that a lively conversation is not doubled, short enough that nobody waits for it. */
@@ -20,7 +23,7 @@ const acknowledgeEveryMs = 3_000;
 /** `securechat connect`: logs in or registers, then chats until the end of input. */
 export async function connect(args: Arguments): Promise<number> {
   const isTerminal = process.stdin.isTTY === true && !args.has("json");
-  const address = parseAddress(args.positionals);
+  const { first, others } = parseAddresses(args.positionals);
   const files = await ownFiles(args, isTerminal);
   const credential = await readCredential({ ...files, who: "own" }, args);
   const person = ownPerson(credential, files.cert, args);
@@ -32,6 +35,16 @@ export async function connect(args: Arguments): Promise<number> {
   const timeoutS = integerFlag(args, "timeout", { min: 1, max: 1_000_000, fallback: 0 });
   if (args.has("register") && args.has("login"))
     throw usageError("--register and --login exclude each other");
+  const onlyOne = ["register", "change-password", "renew-from"].filter((flag) => args.has(flag));
+  if (onlyOne.length > 1) throw usageError(`--${onlyOne.join(" and --")} exclude each other`);
+  const renewFrom = args.text("renew-from");
+  const from =
+    renewFrom === undefined
+      ? undefined
+      : await readCredential(
+          { cert: `${renewFrom}_cert.pem`, key: `${renewFrom}_key.pem`, who: "old" },
+          args,
+        );
 
   const interrupt = Promise.withResolvers<never>();
   interrupt.promise.catch(() => {});
@@ -39,13 +52,16 @@ export async function connect(args: Arguments): Promise<number> {
   const front = chooseFront({
     json: args.has("json"),
     raw: args.has("raw"),
+    prompt: args.has("raw") ? "Message (Ctrl-D ends): " : "Message (or 'quit'): ",
     keepsNoHistory: args.has("no-history"),
     onInterrupt: stop,
   });
   let onEvent = (event: ClientEvent) => front.view.event(event);
+  const passwords = new AccountPassword(args);
   const client = await attempt(() =>
     openClient({
-      ...address,
+      ...first,
+      alternatives: others,
       chain: credential.chain.map(({ der }) => der),
       key: credential.key,
       anchors,
@@ -57,24 +73,44 @@ export async function connect(args: Arguments): Promise<number> {
       random: systemRandom,
       now: Date.now,
       reconnect: growingDelays(systemRandom),
+      password: () => passwords.again(),
       onEvent: (event) => onEvent(event),
     }),
   );
   const session = new ChatSession(client, front.view, {
     raw: args.has("raw"),
+    commands: chatCommands,
+    takesAddresses: false,
     waitFor,
     endsWhenCutOff: !isTerminal,
   });
   onEvent = (event) => session.note(event);
   const chat = async (): Promise<ExitCode> => {
     await attempt(() => client.connect());
-    const logIn = await askForLogin(client, person, args, isTerminal);
+    const login = await askForLogin(
+      client,
+      { person, passwords, from: from && { certificate: from.chain[0], key: from.key } },
+      args,
+      isTerminal,
+    );
     for (const signal of endingSignals) process.on(signal, stop);
     front.open(session);
-    await attempt(logIn);
+    await attempt(() =>
+      login.run(async (questions) => {
+        front.pause();
+        try {
+          return await questions();
+        } finally {
+          front.open(session);
+        }
+      }),
+    );
     front.caughtUp();
     const to = args.text("to");
+    const { operator } = client;
     if (to !== undefined) await attempt(() => session.open(to));
+    // Nobody has asked for the operator: when it can't be reached, what comes in is shown all the same.
+    else if (operator !== undefined) await session.tryOpen(operator.name);
     const outcome = await attempt(() => session.run(front.input));
     if (outcome.cutOff !== undefined) return exitCodeOf[outcome.cutOff] ?? exitCodes.refused;
     if (!outcome.allSent) return exitCodes.refused;
@@ -94,16 +130,21 @@ export async function connect(args: Arguments): Promise<number> {
   }
 }
 
-function parseAddress([address = "localhost:5000", ...rest]: readonly string[]): {
-  host: string;
-  port: number;
+/** Several addresses, separated by commas, are nodes of one server. @throws {CliError} exit code 2 */
+function parseAddresses([list = "localhost:5000", ...rest]: readonly string[]): {
+  first: HostPort;
+  others: readonly HostPort[];
 } {
   if (rest.length > 0) throw usageError(`unexpected argument "${rest[0]}"`);
-  const match = /^(\[[0-9a-fA-F:]+\]|[^:[\]]+)(?::([1-9][0-9]{0,4}))?$/.exec(address);
-  const port = Number(match?.[2] ?? "5000");
-  if (match?.[1] === undefined || port > 65_535)
-    throw usageError(`"${address}" is no address: HOST, HOST:PORT or [IPv6]:PORT`);
-  return { host: match[1].replace(/^\[|\]$/g, ""), port };
+  const [first = "", ...others] = list.split(",");
+  return { first: parseAddress(first), others: others.map(parseAddress) };
+}
+
+function parseAddress(text: string): HostPort {
+  const address = parseHostPort(text, 5000);
+  if (address === undefined || address.port === 0)
+    throw usageError(`"${text}" is no address: HOST, HOST:PORT or [IPv6]:PORT`);
+  return address;
 }
 
 /** @throws {CliError} exit code 3 when `run` takes longer */
@@ -137,29 +178,4 @@ function asEvent(error: CliError): ClientEvent {
   if (cause instanceof ClientError)
     return { event: "error", code: cause.refusal ?? cause.code, message: cause.message };
   return { event: "error", code: codeOfExit[exitCode], message };
-}
-
-/** By the code of a `ClientError`; every other is a refusal. */
-const exitCodeOf: Readonly<Record<string, ExitCode>> = {
-  CONNECT_FAILED: exitCodes.network,
-  HANDSHAKE_FAILED: exitCodes.network,
-  CONNECTION_LOST: exitCodes.network,
-  NOT_CONNECTED: exitCodes.network,
-  TIMEOUT: exitCodes.network,
-  VAULT_IN_USE: exitCodes.usage,
-  VAULT_UNUSABLE: exitCodes.usage,
-  VAULT_WRONG_KEY: exitCodes.usage,
-  TRANSCRIPT_UNUSABLE: exitCodes.usage,
-  CRL_REFUSED: exitCodes.usage,
-  NOT_COUNTERSIGNED: exitCodes.incomplete,
-};
-
-async function attempt<T>(action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    if (!(error instanceof ClientError)) throw error;
-    const message = withCode(error.message, error.refusal ?? error.code);
-    throw new CliError(exitCodeOf[error.code] ?? exitCodes.refused, message, { cause: error });
-  }
 }

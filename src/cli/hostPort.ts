@@ -15,3 +15,7 @@ export function parseHostPort(text: string, defaultPort: number | undefined): Ho
   if (match?.[1] === undefined || port === undefined || port > 65_535) return undefined;
   return { host: match[1].replace(/^\[|\]$/g, ""), port };
 }
+
+export function formatHostPort({ host, port }: HostPort): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}

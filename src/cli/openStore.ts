@@ -1,8 +1,9 @@
+import { existsSync } from "node:fs";
 import { openPostgresStore } from "../store/postgresStore.ts";
 import { openSqliteStore } from "../store/sqliteStore.ts";
 import type { Store } from "../store/store.ts";
 import { StoreError } from "../store/storeError.ts";
-import { CliError, type ExitCode, exitCodes } from "./cliError.ts";
+import { CliError, type ExitCode, exitCodes, usageError } from "./cliError.ts";
 import type { Arguments } from "./commandLine.ts";
 import { type DatabaseOptions, databaseOptions } from "./databaseOptions.ts";
 import { readDotEnv } from "./dotEnv.ts";
@@ -22,10 +23,22 @@ export function namedDatabase(args: Arguments): DatabaseOptions {
  * Opens the store that `--db`, the environment or `.env` name.
  *
  * @param notice gets what the operator should know about it
+ * @param which `existing`: a file that is not there is a mistake, and not made
  * @throws {CliError} exit code 4 when the database can't be reached, 2 when it can't be used
  */
 export async function openStore(args: Arguments, notice: (message: string) => void): Promise<Store> {
+  return await open(namedDatabase(args), notice);
+}
+
+/** As `openStore`, for whoever works beside a server: a file that is not there is not made. @throws {CliError} */
+export async function openExistingStore(args: Arguments, notice: (message: string) => void): Promise<Store> {
   const options = namedDatabase(args);
+  if (options.kind === "sqlite" && !existsSync(options.file))
+    throw usageError(`there is no database ${options.file}; name it with --db`);
+  return await open(options, notice);
+}
+
+async function open(options: DatabaseOptions, notice: (message: string) => void): Promise<Store> {
   try {
     if (options.kind === "sqlite") return await openSqliteStore({ file: options.file });
     const { address } = options;
@@ -46,4 +59,18 @@ export function databaseError(error: unknown, database: DatabaseOptions): unknow
   const code: ExitCode = error.code === "UNAVAILABLE" ? exitCodes.network : exitCodes.usage;
   const name = database.kind === "sqlite" ? database.file : database.name;
   return new CliError(code, `database ${name}: ${error.message}`, { cause: error });
+}
+
+/**
+ * Demands a database in which several processes hear of each other.
+ *
+ * @param flag what asks for it
+ * @throws {CliError} exit code 2
+ */
+export function requireSharedStore(args: Arguments, flag: string): void {
+  const options = namedDatabase(args);
+  if (options.kind === "sqlite")
+    throw usageError(
+      `${flag} needs PostgreSQL: the SQLite file ${options.file} is for one process; set DATABASE_URL`,
+    );
 }

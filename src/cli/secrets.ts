@@ -45,6 +45,11 @@ export async function readSecret(source: SecretSource): Promise<string> {
   return secret;
 }
 
+/** Whether it is given where nobody has to be asked. */
+export function hasSecret({ args, flag, variable }: SecretPlace & { readonly args: Arguments }): boolean {
+  return args.has(flag) || (process.env[variable] ?? "") !== "";
+}
+
 function firstLine(file: string): string {
   return readText(file, "secret file").split(/\r?\n/, 1)[0] ?? "";
 }

@@ -3,39 +3,53 @@ import { systemRandom } from "../crypto/systemRandom.ts";
 import { type RunningServer, startServer } from "../server/server.ts";
 import { ServerError } from "../server/serverError.ts";
 import { exitCodes, usageError } from "./cliError.ts";
-import { type Arguments, integerFlag } from "./commandLine.ts";
+import { type Arguments, demandFlagsOf, integerFlag } from "./commandLine.ts";
 import { readCertificates } from "./credentialFiles.ts";
 import { holdFileLock } from "./fileLock.ts";
 import { readFile } from "./files.ts";
-import { databaseError, namedDatabase, openStore } from "./openStore.ts";
-import { serveBackup } from "./serveBackup.ts";
+import { databaseError, namedDatabase, openStore, requireSharedStore } from "./openStore.ts";
+import { OperatorConsole, operatorWish } from "./operatorConsole.ts";
 import { serverLogOf } from "./serveLog.ts";
 import { startOperations } from "./serveOperations.ts";
 import { takeRenewals } from "./serveRenewals.ts";
-import { serveRestored } from "./serveRestored.ts";
 import { ServerCredential } from "./serverCredential.ts";
+import { stopSignal } from "./stopSignal.ts";
 
 const dayMs = 86_400_000;
 
-const actions: Readonly<Record<string, (args: Arguments) => Promise<number>>> = {
-  backup: serveBackup,
-  restored: serveRestored,
-};
+/** What is of no meaning to a server that runs, but to what is done beside it. */
+const otherFlags: readonly string[] = ["email", "allow-new-key", "out"];
 
 /** `securechat serve`, and what is done to a server's store beside it. */
 export async function serve(args: Arguments): Promise<number> {
-  const [name] = args.positionals;
-  if (name === undefined) {
-    if (args.has("out")) throw usageError('--out has a meaning with "serve backup" only');
-    return await runServer(args);
+  const [first, ...operands] = args.positionals;
+  switch (first) {
+    case undefined:
+      return await runServer(args);
+    case "users":
+      return await (await import("./serveUsers.ts")).serveUsers(operands, args);
+    case "export":
+      return await (await import("./serveExport.ts")).exportEvidence(args);
+    case "backup":
+      return await (await import("./serveBackup.ts")).serveBackup(operands, args);
+    case "restored":
+      return await (await import("./serveRestored.ts")).serveRestored(operands, args);
+    default:
+      throw usageError(`unexpected argument "${first}"`);
   }
-  const action = Object.hasOwn(actions, name) ? actions[name] : undefined;
-  if (action === undefined) throw usageError(`unexpected argument "${name}"`);
-  return await action(args);
 }
 
-/** Runs until SIGTERM or SIGINT; SIGHUP has it read certificate, key and CRL again. */
+/** Runs until SIGTERM or SIGINT, or until its operator ends it; SIGHUP has it read certificate, key and CRL again. */
 async function runServer(args: Arguments): Promise<number> {
+  demandFlagsOf(
+    "serve",
+    args.flags.filter((flag) => !otherFlags.includes(flag)),
+    args,
+  );
+  // What is being read now needs no signal to be read.
+  process.on("SIGHUP", () => {});
+  const workers = integerFlag(args, "workers", { min: 1, max: 64, fallback: 0 });
+  if (workers > 0) return await (await import("./serveWorkers.ts")).serveWorkers(args, workers);
   const host = args.text("host") ?? "0.0.0.0";
   const port = integerFlag(args, "port", { min: 0, max: 65_535, fallback: 5000 });
   const registration = args.text("registration") ?? "open";
@@ -48,15 +62,21 @@ async function runServer(args: Arguments): Promise<number> {
     required: args.has("crl-required"),
     source: crlFile ?? "the CRL",
   };
-  const log = serverLogOf(args);
-  // What is being read now needs no signal to be read.
-  process.on("SIGHUP", () => {});
+  const reusePort = args.has("reuse-port");
+  if (reusePort) requireSharedStore(args, "--reuse-port");
+  const wish = operatorWish(args);
+  let operator: OperatorConsole | undefined;
+  const log = serverLogOf(args, (line) => {
+    if (operator === undefined) (args.has("json") ? process.stderr : process.stdout).write(`${line}\n`);
+    else operator.notice(line);
+  });
   const credential = await ServerCredential.open(
     { cert: args.text("cert") ?? "certs/server_cert.pem", key: args.text("key") ?? "certs/server_key.pem" },
     args,
   );
-  const { chain, key } = credential.first;
-  const stopped = stopSignal();
+  const { key } = credential.first;
+  const chain = credential.first.chain.map(({ der }) => der);
+  const { stopped, stop, fail } = stopSignal();
   log("INFO", `Cryptography by the ${crypto().name} provider`);
   const unlock = lockStore(args);
   const operations = await startOperations(args, log);
@@ -67,13 +87,15 @@ async function runServer(args: Arguments): Promise<number> {
       server = await startServer({
         host,
         port,
-        chain: chain.map(({ der }) => der),
+        reusePort,
+        chain,
         key,
         anchors,
         ...(crlFile === undefined ? {} : { crl: readFile(crlFile, "revocation list") }),
         crlPolicy,
         store,
         registration,
+        offersOperator: !args.has("no-operator"),
         random: systemRandom,
         now: Date.now,
         log,
@@ -86,10 +108,22 @@ async function runServer(args: Arguments): Promise<number> {
       throw usageError(file === undefined ? error.message : `${file}: ${error.message}`, error);
     }
     operations.watch(server);
-    const endRenewals = takeRenewals(server, { credential, crlFile, log });
-    log("INFO", `${await stopped}: closing sessions`);
-    endRenewals();
-    await server.stop();
+    try {
+      if (wish !== "none") {
+        const onInterrupt = () => stop("Ctrl-C");
+        const { keyFile } = credential;
+        operator = new OperatorConsole({ args, anchors, crlFile, keyFile, onInterrupt });
+        if (await operator.open(server, { chain, key }, { log, isRequired: wish === "required" }))
+          void operator.run().then(() => stop("quit"), fail);
+      }
+      const renewed = operator?.renewing(server, log) ?? server;
+      const endRenewals = takeRenewals(renewed, { credential, crlFile, log });
+      log("INFO", `${await stopped}: closing sessions`);
+      endRenewals();
+    } finally {
+      operator?.close();
+      await server.stop();
+    }
     return exitCodes.done;
   } finally {
     await operations.stop();
@@ -117,11 +151,4 @@ function isOwn({ code }: ServerError): boolean {
   return (
     code === "CERTIFICATE_EXPIRED" || code === "CERTIFICATE_REFUSED" || code === "NOT_A_SERVER_CERTIFICATE"
   );
-}
-
-/** A second signal while the first is being obeyed ends the process at once, as people expect. */
-function stopSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve(signal));
-  });
 }

@@ -4,7 +4,8 @@ import { type Arguments, demandFlagsOf } from "./commandLine.ts";
 import { databaseError, namedDatabase } from "./openStore.ts";
 
 /** `securechat serve backup --out FILE`: copies the SQLite store, also while a server works on it. */
-export async function serveBackup(args: Arguments): Promise<number> {
+export async function serveBackup([extra]: readonly string[], args: Arguments): Promise<number> {
+  if (extra !== undefined) throw usageError(`unexpected argument "${extra}"`);
   demandFlagsOf("serve backup", ["db", "out"], args);
   const out = args.text("out");
   if (out === undefined) throw usageError("serve backup needs --out FILE");

@@ -6,7 +6,7 @@ import type { ServerLog } from "../server/serverLog.ts";
 import { noMeter, type ServerMeter } from "../server/serverMeter.ts";
 import { usageError } from "./cliError.ts";
 import type { Arguments } from "./commandLine.ts";
-import { type HostPort, parseHostPort } from "./hostPort.ts";
+import { formatHostPort, type HostPort, parseHostPort } from "./hostPort.ts";
 
 /** What `serve` offers to whoever watches it. */
 export interface Operations {
@@ -31,7 +31,7 @@ const nothingYet: ServerGauges = {
  * @throws {CliError} exit code 2
  */
 export async function startOperations(args: Arguments, log: ServerLog): Promise<Operations> {
-  const address = addressOf(args);
+  const address = metricsAddress(args);
   if (address === undefined) return { meter: noMeter, watch() {}, async stop() {} };
   const [{ PrometheusMeter }, { startOperationsEndpoint }] = await Promise.all([
     import("../server/prometheus.ts"),
@@ -45,7 +45,7 @@ export async function startOperations(args: Arguments, log: ServerLog): Promise<
       metrics: meter,
       unready: async () => (server === undefined ? "starting" : await server.unready()),
     });
-    log("INFO", `Metrics on http://${inUrl(address.host)}:${endpoint.port}/metrics`);
+    log("INFO", `Metrics on http://${formatHostPort({ ...address, port: endpoint.port })}/metrics`);
     return {
       meter,
       watch(running) {
@@ -59,14 +59,11 @@ export async function startOperations(args: Arguments, log: ServerLog): Promise<
   }
 }
 
-function addressOf(args: Arguments): HostPort | undefined {
+/** @returns where `--metrics` wants them @throws {CliError} exit code 2 */
+export function metricsAddress(args: Arguments): HostPort | undefined {
   const text = args.text("metrics");
   if (text === undefined) return undefined;
   const address = parseHostPort(text, undefined);
   if (address === undefined) throw usageError(`--metrics must be HOST:PORT or [IPv6]:PORT, not "${text}"`);
   return address;
-}
-
-function inUrl(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
 }

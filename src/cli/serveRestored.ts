@@ -1,17 +1,17 @@
 import { exitCodes, usageError } from "./cliError.ts";
 import { type Arguments, demandFlagsOf } from "./commandLine.ts";
-import { openStore } from "./openStore.ts";
+import { openExistingStore } from "./openStore.ts";
 
 /**
  * `securechat serve restored begin|end`: says that the store was put back to an older state by other means than `serve
  * backup`, before it is served from, or that nobody is to be waited for any longer, which a running server takes up at once.
  */
-export async function serveRestored(args: Arguments): Promise<number> {
+export async function serveRestored(operands: readonly string[], args: Arguments): Promise<number> {
   demandFlagsOf("serve restored", ["db"], args);
-  const [, action, ...others] = args.positionals;
+  const [action, ...others] = operands;
   if ((action !== "begin" && action !== "end") || others.length > 0)
     throw usageError('say "serve restored begin" or "serve restored end"');
-  const store = await openStore(args, (message) => process.stderr.write(`${message}\n`));
+  const store = await openExistingStore(args, (message) => process.stderr.write(`${message}\n`));
   try {
     if (action === "begin") await store.restoration.begin(Date.now());
     else await store.restoration.end();

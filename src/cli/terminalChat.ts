@@ -68,6 +68,7 @@ export class TerminalChat implements ChatInput, ChatView {
   /** Lines that were entered and not taken. */
   readonly #entered: string[] = [];
   #hasInput = true;
+  #isGone = false;
   #onEntered: () => void = () => {};
 
   constructor(options: TerminalChatOptions) {
@@ -91,7 +92,10 @@ export class TerminalChat implements ChatInput, ChatView {
         this.#draw();
         return [];
       },
-      end: () => this.#endInput(),
+      end: () => {
+        this.#isGone = true;
+        this.#endInput();
+      },
       resized: () => this.#draw(),
       resumed: () => {
         this.#screen.forget();
@@ -101,19 +105,34 @@ export class TerminalChat implements ChatInput, ChatView {
     this.#draw();
   }
 
+  /** Gives the terminal away until `open` is called again. What comes meanwhile is just printed. */
+  pause(): void {
+    this.#release("before");
+  }
+
   /** Gives the terminal back. What comes after is just printed. */
   close(): void {
     if (this.#phase === "before" || this.#phase === "over") return;
     this.#catchingUp.end();
     this.#draw();
+    this.#release("over");
+    this.#endInput();
+  }
+
+  #release(phase: "before" | "over"): void {
     clearInterval(this.#looking);
     clearTimeout(this.#drawing);
-    this.#phase = "over";
+    this.#drawing = undefined;
+    this.#phase = phase;
     this.#screen.erase(this.#options.device.columns);
     // What could not be drawn, because the size was changing.
     this.#print([]);
     this.#options.device.close();
-    this.#endInput();
+  }
+
+  /** Whether the input has ended because the terminal has: nobody has asked for it. */
+  get isGone(): boolean {
+    return this.#isGone;
   }
 
   event(event: ClientEvent): void {
@@ -139,7 +158,7 @@ export class TerminalChat implements ChatInput, ChatView {
   #noteConnection(event: ClientEvent): void {
     const isBack = event.event === "connection" && event.state === "back";
     if (event.event === "progress") this.#connection = "connecting";
-    else if (event.event === "authenticated" || isBack) {
+    else if (event.event === "authenticated" || event.event === "attached" || isBack) {
       this.#connection = "connected";
       this.#catchingUp.begin();
     } else if (event.event === "closed" || event.event === "connection") {

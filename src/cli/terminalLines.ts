@@ -1,4 +1,5 @@
 import type { ClientEvent } from "../client/clientEvents.ts";
+import { operatorText } from "./chatView.ts";
 import { withCode } from "./errorText.ts";
 import { linesOfReplacement, linesOfStop } from "./stoppedText.ts";
 import { furtherLine } from "./terminalLayout.ts";
@@ -24,6 +25,10 @@ export function linesOfEvent(event: ClientEvent): readonly Row[] {
         ticked(`${event.registered ? "Registration" : "Login"} successful: ${shownText(event.username)}`),
         ticked("Session key established"),
       ];
+    case "attached":
+      return [ticked(`Operator of ${shownText(event.username)}, certificate sha256:${event.fingerprint}`)];
+    case "operator":
+      return [[span(operatorText(event))]];
     case "sent":
       return said(
         [span(">>> "), span(`[To ${shownText(event.to)}]`, "strong"), span(` seqno=${event.seqno}: `)],
@@ -36,7 +41,7 @@ export function linesOfEvent(event: ClientEvent): readonly Row[] {
         [span(`[${shownText(event.from)}${where}]`, "strong"), span(` seqno=${event.seqno}: `)],
         event.text,
       );
-      const about = span(`  ${clockTime(event.at)} ${shownText(event.email)}`, "quiet");
+      const about = span(`  ${clockTime(event.at)} ${shownText(event.email)}`.trimEnd(), "quiet");
       return [...lines.slice(0, -1), [...(lines.at(-1) ?? []), about]];
     }
     case "membership":

@@ -1,99 +1,58 @@
 import type { Hex } from "../base/hex.ts";
+import type { OfferedOperator } from "../wire/operatorMessages.ts";
 import { ClientError } from "./clientError.ts";
-import type { ClientOptions } from "./clientOptions.ts";
+import type { ClientOptions, MemberOptions, OperatorOptions } from "./clientOptions.ts";
 import { type Comparison, compare } from "./comparison.ts";
 import { defaultTimeouts } from "./connection.ts";
 import type { ConversationContext } from "./conversationContext.ts";
+import type { ConversationSummary } from "./conversationSummary.ts";
 import { Conversations } from "./conversations.ts";
 import { Devices, type Self } from "./devices.ts";
 import { Directory } from "./directory.ts";
 import { GroupFollower } from "./groupFollower.ts";
 import { KeyPackages } from "./keyPackages.ts";
+import { type Login, loginRequest } from "./loginRequest.ts";
 import { type Member, membersOf } from "./member.ts";
+import type { MemberClient } from "./memberClient.ts";
 import { openSelf } from "./openSelf.ts";
 import type { Sent } from "./outbox.ts";
 import { Receipts, type VerifiedReceipt } from "./receipts.ts";
+import type { ReconnectPolicy } from "./reconnection.ts";
 import { Revocations } from "./revocations.ts";
+import { innerRoute, networkRoute, type Route } from "./route.ts";
+import { ServerAddresses } from "./serverAddresses.ts";
 import { Session } from "./session.ts";
 import { Vault } from "./vault.ts";
 import { disclose, history, type IndexRange, type RememberedMessage } from "./words.ts";
 
 export type { ClientEvent } from "./clientEvents.ts";
-export type { ClientOptions } from "./clientOptions.ts";
+export type { ClientOptions, OperatorOptions } from "./clientOptions.ts";
 export type { Comparison } from "./comparison.ts";
+export type { ConversationSummary } from "./conversationSummary.ts";
+export type { Login, OldCredential } from "./loginRequest.ts";
 export type { Member } from "./member.ts";
+export type { MemberClient } from "./memberClient.ts";
 export type { Sent } from "./outbox.ts";
 export type { VerifiedReceipt } from "./receipts.ts";
 export { growingDelays, type ReconnectPolicy } from "./reconnection.ts";
 export type { IndexRange, RememberedMessage } from "./words.ts";
 
-export interface ConversationSummary {
-  readonly conversation: Hex;
-  readonly kind: "direct" | "group";
-  /** The other one's name, or the title. */
-  readonly name: string;
-  readonly size: number;
-  readonly folder: string;
-  readonly closed: boolean;
-  /** Another conversation with the same person counts now. */
-  readonly replaced: boolean;
-}
-
-/** One person's client: a vault, the conversations in it, and at most one connection. */
-export interface Client {
-  readonly username: string;
-  readonly email: string;
+/** A person's client: a member that comes over the network and logs in. */
+export interface Client extends MemberClient {
   /** Dials the server and agrees on keys; `progress` and `connected` tell of it. */
   connect(): Promise<void>;
   /** Makes an account for the own certificate, then goes on as `login`. */
   register(account: { email: string; username: string; password: string }): Promise<void>;
   /** Logs in, then catches up with every conversation. What comes is told by events. */
-  login(account: { email: string; password: string }): Promise<void>;
-  /** @returns the id of the conversation with that person, begun if there was none */
-  openDirect(username: string): Promise<Hex>;
-  /**
-   * Gives up a conversation of two that can't go on because of what the server did or has lost, and begins another with the
-   * same person. Its evidence stays, and what was not sent in it waits for `resend`.
-   *
-   * @returns the id of the new one
-   * @throws {ClientError} `NOT_STOPPED` it can go on; as `openDirect`
-   */
-  fresh(conversation: Hex): Promise<Hex>;
-  /** Messages that were not sent in earlier conversations with the other one of this conversation. */
-  unsent(conversation: Hex): readonly string[];
-  /** Sends them here. @returns for each, as `send` */
-  resend(conversation: Hex): readonly Promise<Sent>[];
-  /**
-   * Many may be on their way; they stand in the order of the calls. While a lost connection is brought back they wait; when
-   * none comes they reject, and the words are sent after the next login all the same.
-   */
-  send(conversation: Hex, text: string): Promise<Sent>;
-  /**
-   * Leaves with all own devices, after what waits to be sent. A conversation of two is over then, for both; receipts over it
-   * can still be made.
-   *
-   * @returns where the `leave` stands
-   * @throws {ClientError} `CONVERSATION_CLOSED` somebody was faster
-   */
-  leave(conversation: Hex): Promise<Sent>;
-  receipt(conversation: Hex): Promise<VerifiedReceipt>;
-  /** @param file a new file to write instead of the folder's `disclosure.json` */
-  disclose(
-    conversation: Hex,
-    ranges: readonly IndexRange[] | "all",
-    file?: string,
-  ): Promise<{ file: string; indexes: readonly number[] }>;
-  conversations(): readonly ConversationSummary[];
-  members(conversation: Hex): readonly Member[];
-  /** What to compare with another member over another channel. @param size of the prefix; by default all that is durable */
-  comparison(conversation: Hex, size?: number): Comparison;
-  history(conversation: Hex, count?: number): readonly RememberedMessage[];
-  /** The user wants to end: a lost connection is brought back at once, or within a limited time not at all. */
-  hurry(): void;
-  /** As `hurry`; waits for what is on its way, makes receipts, closes everything. @throws {ClientError} `NOT_COUNTERSIGNED`, after closing */
-  quit(): Promise<void>;
-  /** Closes everything at once, without receipts; what was not sent waits in the vault. Harmless after `quit`. */
-  close(): void;
+  login(account: Login): Promise<void>;
+  /** The server's operator, where the login has offered one. */
+  readonly operator: OfferedOperator | undefined;
+}
+
+/** The client of the server's operator, in the server's own process. */
+export interface OperatorClient extends MemberClient {
+  /** Comes in, then catches up with every conversation. */
+  attach(): Promise<void>;
 }
 
 /**
@@ -102,10 +61,39 @@ export interface Client {
  * @throws {ClientError} `CERTIFICATE_REFUSED`, `CRL_REFUSED`, `VAULT_IN_USE`, `VAULT_WRONG_KEY`, `VAULT_UNUSABLE`
  */
 export async function openClient(options: ClientOptions): Promise<Client> {
-  const self = openSelf(options);
+  const self = openSelf({ ...options, role: "client" });
+  const { host, port, alternatives = [], chain, key, random } = options;
+  const { reconnect, password = () => undefined } = options;
+  const { handshakeMs } = options.timeouts ?? defaultTimeouts;
+  const dial = { chain, key, random, handshakeMs };
+  const addresses = new ServerAddresses({ host, port }, alternatives);
+  const routeOf = (directory: Directory) => networkRoute({ ...dial, addresses, directory });
+  return openMember(options, { self, reconnect, password, routeOf });
+}
+
+/** As `openClient`, for the server's operator. */
+export async function openOperatorClient(options: OperatorOptions): Promise<OperatorClient> {
+  const self = openSelf({ ...options, role: "server" });
+  return openMember(options, {
+    self,
+    reconnect: undefined,
+    password: () => undefined,
+    routeOf: () => innerRoute(self, options.attach),
+  });
+}
+
+/** Who comes in, and how. */
+interface Entrance {
+  readonly self: Self;
+  readonly reconnect: ReconnectPolicy | undefined;
+  readonly password: NonNullable<ClientOptions["password"]>;
+  readonly routeOf: (directory: Directory) => Route;
+}
+
+function openMember(options: MemberOptions, entrance: Entrance): RunningClient {
   const vault = Vault.open({ file: options.vaultFile, key: options.key, random: options.random });
   try {
-    return new RunningClient(options, self, vault);
+    return new RunningClient(options, entrance, vault);
   } catch (error) {
     vault.close();
     throw error;
@@ -115,7 +103,7 @@ export async function openClient(options: ClientOptions): Promise<Client> {
 /** How often it is looked whether a fresh path is due. */
 const maintenanceMs = 60 * 1000;
 
-class RunningClient implements Client {
+class RunningClient implements Client, OperatorClient {
   readonly username: string;
   readonly email: string;
   readonly #context: ConversationContext;
@@ -125,8 +113,8 @@ class RunningClient implements Client {
   readonly #timer: ReturnType<typeof setInterval>;
   #isClosed = false;
 
-  constructor(options: ClientOptions, self: Self, vault: Vault) {
-    const { host, port, anchors, now, random, history: keepHistory, transcriptsFolder, onEvent } = options;
+  constructor(options: MemberOptions, { self, reconnect, password, routeOf }: Entrance, vault: Vault) {
+    const { anchors, now, random, history: keepHistory, transcriptsFolder, onEvent } = options;
     this.username = self.username;
     this.email = self.email;
     const revocations = new Revocations({ anchors, vault, onEvent });
@@ -136,9 +124,13 @@ class RunningClient implements Client {
     const devices = new Devices({ vault, self, random });
     const keyPackages = new KeyPackages({ vault, devices, random, now });
     const groups = new GroupFollower({ own: self.certificate.fingerprint, directory, random });
-    const { timeouts = defaultTimeouts, reconnect } = options;
+    const { timeouts = defaultTimeouts } = options;
+    const route = routeOf(directory);
     this.#session = new Session(
-      { host, port, self, directory, revocations, keyPackages, random, now, timeouts, reconnect, onEvent },
+      {
+        ...{ route, self, directory, revocations, keyPackages, random, now, timeouts, onEvent },
+        ...{ password, reconnect },
+      },
       {
         entered: (connection) => this.#conversations.connected(connection),
         pushed: (push) => this.#conversations.push(push),
@@ -155,6 +147,10 @@ class RunningClient implements Client {
       connectionIfOpen: () => (this.#conversations.isReturning ? undefined : this.#session.connection),
       isMending: () => this.#session.isMending || this.#conversations.isReturning,
       reconnect,
+      inviteeNamed: (name) => {
+        const { operator } = this.#session;
+        return operator?.name === name ? { kind: "operator", ...operator } : { kind: "person", name };
+      },
     };
     this.#receipts = new Receipts(this.#context);
     this.#conversations = new Conversations(this.#context, {
@@ -178,13 +174,26 @@ class RunningClient implements Client {
     await this.#session.enter({ type: "register", email, username, password });
   }
 
-  async login({ email, password }: { email: string; password: string }): Promise<void> {
-    await this.#session.enter({ type: "login", email, password });
+  async login(account: Login): Promise<void> {
+    await this.#session.enter(loginRequest(account, this.#context.self.certificate.fingerprint));
   }
 
-  async openDirect(username: string): Promise<Hex> {
+  async attach(): Promise<void> {
     this.#requireOpen();
-    return this.#conversations.direct.open(username);
+    await this.#session.attach();
+  }
+
+  get operator(): OfferedOperator | undefined {
+    return this.#session.operator;
+  }
+
+  async openDirect(name: string): Promise<Hex> {
+    this.#requireOpen();
+    const invitee = this.#context.inviteeNamed(name);
+    const conversation = await this.#conversations.direct.open(invitee);
+    if (invitee.kind === "operator")
+      this.#context.onEvent({ event: "operator", conversation, name, fingerprint: invitee.fingerprint });
+    return conversation;
   }
 
   async fresh(conversation: Hex): Promise<Hex> {

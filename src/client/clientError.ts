@@ -8,6 +8,8 @@ export type ClientErrorCode =
   | "HANDSHAKE_FAILED"
   | "CONNECTION_LOST"
   | "REPLACED"
+  | "ACCOUNT_DISABLED"
+  | "PASSWORD_RESET"
   | "NOT_CONNECTED"
   | "TIMEOUT"
   | "SERVER_MISBEHAVED"

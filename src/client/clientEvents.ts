@@ -14,6 +14,15 @@ export type ClientEvent =
       readonly email: string;
       readonly registered: boolean;
     }
+  /** The own client is that of the server's operator, and can be reached. */
+  | { readonly event: "attached"; readonly username: string; readonly fingerprint: Hex }
+  /** The conversation with the server's operator is open: a member under the certificate of the server itself. */
+  | {
+      readonly event: "operator";
+      readonly conversation: Hex;
+      readonly name: string;
+      readonly fingerprint: Hex;
+    }
   /** An own message stands in the log, and the server's signed root is the client's own. */
   | {
       readonly event: "sent";

@@ -1,12 +1,13 @@
+import type { MessageLink } from "../channel/messageLink.ts";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import type { Certificate } from "../pki/certificate.ts";
 import type { OnEvent } from "./clientEvents.ts";
 import type { ConnectionTimeouts } from "./connection.ts";
 import type { ReconnectPolicy } from "./reconnection.ts";
+import type { ServerAddress } from "./serverAddresses.ts";
 
-export interface ClientOptions {
-  readonly host: string;
-  readonly port: number;
+/** What every member's client needs, however it comes to its server. */
+export interface MemberOptions {
   /** The own certificate, then its intermediates, DER. */
   readonly chain: readonly Uint8Array[];
   readonly key: PrivateKey;
@@ -22,7 +23,22 @@ export interface ClientOptions {
   readonly timeouts?: ConnectionTimeouts;
   /** Signs for what others have said by itself, at most once in so many ms. Without it when it posts, makes a receipt or quits. */
   readonly acknowledgeEveryMs?: number;
+  readonly onEvent: OnEvent;
+}
+
+export interface ClientOptions extends MemberOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Other nodes of the same server, for when that one can't be reached. */
+  readonly alternatives?: readonly ServerAddress[];
+  /** The password again, if it is to be had without asking anybody: for a session that can't be resumed any more. */
+  readonly password?: () => Promise<string> | undefined;
   /** How a lost connection is brought back once a login has succeeded. Without it, it stays lost and what waits on it fails. */
   readonly reconnect?: ReconnectPolicy;
-  readonly onEvent: OnEvent;
+}
+
+/** The certificate is the server's. */
+export interface OperatorOptions extends MemberOptions {
+  /** A link inside of the server's process on which the server takes its peer for the operator. */
+  readonly attach: () => MessageLink;
 }

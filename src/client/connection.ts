@@ -1,14 +1,11 @@
 import { decodeJson, encodeJson } from "../base/schema.ts";
 import { visible } from "../base/visible.ts";
 import { ChannelError } from "../channel/channelError.ts";
-import { connectChannel } from "../channel/exchange.ts";
-import type { RecordLayer } from "../channel/recordLayer.ts";
-import type { PrivateKey } from "../crypto/crypto.ts";
+import type { MessageLink } from "../channel/messageLink.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import { maxSessionFrameBytes } from "../wire/frame.ts";
+import { isLoginType, type LoginRequest, loginRequestSchema } from "../wire/loginMessages.ts";
 import {
-  type LoginRequest,
-  loginRequestSchema,
   type Request,
   requestSchema,
   type ServerMessage,
@@ -16,8 +13,7 @@ import {
 } from "../wire/sessionMessages.ts";
 import { WireError } from "../wire/wireError.ts";
 import { ClientError } from "./clientError.ts";
-import { asAlertError, asHandshakeError } from "./handshakeFailure.ts";
-import { SocketTransport } from "./socketTransport.ts";
+import { asAlertError } from "./handshakeFailure.ts";
 
 /** All in ms. */
 export interface ConnectionTimeouts {
@@ -46,6 +42,9 @@ const answerTypes = {
   ping: "pong",
   register: "authenticated",
   login: "authenticated",
+  change_password: "authenticated",
+  renew: "authenticated",
+  resume: "authenticated",
   publish_key_packages: "published",
   fetch_key_packages: "key_packages",
   fetch_certificates: "certificates",
@@ -56,6 +55,7 @@ const answerTypes = {
   fetch_entries: "entries",
   sign_receipt: "countersigned",
   fetch_receipt: "countersigned",
+  fetch_operator_key_package: "operator_key_package",
   delivered: "delivery_marks",
   release_pair: "pair_released",
   return_entries: "entries_taken",
@@ -65,20 +65,21 @@ const answerTypes = {
 type AnyRequest = Request | LoginRequest;
 type RequestType = AnyRequest["type"];
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
+/** What a connection is entered with, in place of the person: an account, or a ticket. */
+export type EntryRequest = WithoutId<Exclude<LoginRequest, { type: "ping" }>>;
 export type AnswerTo<T extends RequestType> = Extract<ServerMessage, { type: (typeof answerTypes)[T] }>;
 export type Push = Exclude<ServerMessage, { id: number }>;
 
+/** A way to a server whose certificate was verified. */
+export interface ServerLink {
+  readonly link: MessageLink;
+  readonly server: VerifiedCertificate;
+  /** The server's chain as it sent it, leaf first, DER. */
+  readonly serverChain: readonly Uint8Array[];
+}
+
 export interface ConnectionOptions {
-  readonly host: string;
-  readonly port: number;
-  /** Own chain, leaf first, DER. */
-  readonly chain: readonly Uint8Array[];
-  readonly key: PrivateKey;
-  readonly random: (length: number) => Uint8Array;
   readonly timeouts: ConnectionTimeouts;
-  /** Judges the server's chain for the host that was dialled; throws to refuse it. */
-  readonly verifyServer: (chain: readonly Uint8Array[]) => VerifiedCertificate;
-  readonly onStep: (step: "connect" | "certificate" | "keys") => void;
   readonly onPush: (push: Push) => void;
   /** Called once, after every pending request was rejected with the same error. */
   readonly onClose: (reason: ClientError) => void;
@@ -90,13 +91,12 @@ interface Pending {
   readonly deadlineMs: number;
 }
 
-/** One authenticated channel to the server: requests with their answers, and pushes. */
+/** A session with the server: requests with their answers, and pushes. */
 export class Connection {
   readonly server: VerifiedCertificate;
   /** The server's chain as it sent it, leaf first, DER. */
   readonly serverChain: readonly Uint8Array[];
-  readonly #transport: SocketTransport;
-  readonly #records: RecordLayer;
+  readonly #link: MessageLink;
   readonly #onPush: (push: Push) => void;
   readonly #onClose: (reason: ClientError) => void;
   readonly #pending = new Map<number, Pending>();
@@ -107,64 +107,16 @@ export class Connection {
   #lastSentMs = performance.now();
   #lastReceivedMs = performance.now();
 
-  private constructor(
-    transport: SocketTransport,
-    established: { peer: VerifiedCertificate; records: RecordLayer },
-    serverChain: readonly Uint8Array[],
-    options: ConnectionOptions,
-  ) {
-    this.server = established.peer;
+  constructor({ link, server, serverChain }: ServerLink, options: ConnectionOptions) {
+    this.server = server;
     this.serverChain = serverChain;
-    this.#transport = transport;
-    this.#records = established.records;
+    this.#link = link;
     this.#onPush = options.onPush;
     this.#onClose = options.onClose;
     this.#timeouts = options.timeouts;
     this.#ticker = setInterval(() => this.#tick(), tickMs);
     this.#ticker.unref();
     void this.#run();
-  }
-
-  /** @throws {ClientError} `CONNECT_FAILED`, `SERVER_CERTIFICATE`, `CERTIFICATE_REFUSED`, `HANDSHAKE_FAILED`, `TIMEOUT` */
-  static async open(options: ConnectionOptions): Promise<Connection> {
-    const { host, port, chain, key, random, onStep } = options;
-    const { handshakeMs } = options.timeouts;
-    const late = new ChannelError("TIMEOUT", `no answer from ${host}:${port} in ${handshakeMs / 1000} s`);
-    let transport: SocketTransport | undefined;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const deadline = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        transport?.fail(late);
-        reject(late);
-      }, handshakeMs);
-    });
-    let refusal: unknown;
-    let sent: readonly Uint8Array[] = [];
-    try {
-      transport = await Promise.race([SocketTransport.dial(host, port), deadline]);
-      onStep("connect");
-      const verifyServer = (serverChain: readonly Uint8Array[]) => {
-        try {
-          const server = options.verifyServer(serverChain);
-          sent = serverChain;
-          onStep("certificate");
-          return server;
-        } catch (error) {
-          refusal = error;
-          throw error;
-        }
-      };
-      const established = await connectChannel(transport, { random, chain, key, verifyServer });
-      onStep("keys");
-      transport.raiseLimit();
-      return new Connection(transport, established, sent, options);
-    } catch (error) {
-      transport?.close();
-      throw asHandshakeError(error, { refusal, isServerKnown: sent.length > 0 });
-    } finally {
-      clearTimeout(timer);
-      deadline.catch(() => undefined);
-    }
   }
 
   get isOpen(): boolean {
@@ -188,17 +140,16 @@ export class Connection {
   /** Tells the server and closes. Pending requests are rejected with `reason`. */
   close(reason: ClientError): void {
     if (this.#closed !== undefined) return;
-    this.#transport.write(this.#records.sealAlert("close_notify"));
+    this.#link.close();
     this.#end(reason);
   }
 
   #exchange(request: WithoutId<AnyRequest>): Promise<ServerMessage> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     const id = this.#nextId++;
-    const bytes =
-      request.type === "register" || request.type === "login"
-        ? encodeJson(loginRequestSchema, withId<LoginRequest>(request, id))
-        : encodeJson(requestSchema, withId<Request>(request, id));
+    const bytes = isLoginRequest(request)
+      ? encodeJson(loginRequestSchema, withId<LoginRequest>(request, id))
+      : encodeJson(requestSchema, withId<Request>(request, id));
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, deadlineMs: performance.now() + this.#timeouts.requestMs });
       this.#write(bytes);
@@ -207,21 +158,20 @@ export class Connection {
 
   #write(bytes: Uint8Array): void {
     this.#lastSentMs = performance.now();
-    for (const payload of this.#records.seal(bytes)) this.#transport.write(payload);
+    this.#link.send(bytes);
   }
 
   async #run(): Promise<void> {
     try {
       while (this.#closed === undefined) {
-        const payload = await this.#transport.read();
+        const message = await this.#link.receive();
         this.#lastReceivedMs = performance.now();
-        const received = this.#records.open(payload);
-        if (received.kind === "message")
-          this.#dispatch(decodeJson(serverMessageSchema, received.bytes, maxSessionFrameBytes));
-        else if (received.kind === "alert") this.#end(asAlertError(received.code));
+        this.#dispatch(decodeJson(serverMessageSchema, message, maxSessionFrameBytes));
       }
     } catch (error) {
-      if (isFromNetwork(error))
+      const alert = error instanceof ChannelError ? error.alert : undefined;
+      if (alert !== undefined) this.#end(asAlertError(alert));
+      else if (isFromNetwork(error))
         this.#end(new ClientError("CONNECTION_LOST", error.message, { cause: error }));
       else this.#misbehaved("sent what is no message of this protocol", error);
     }
@@ -270,8 +220,7 @@ export class Connection {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
     clearInterval(this.#ticker);
-    this.#transport.close();
-    this.#records.close();
+    this.#link.abandon();
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     for (const { reject } of pending) reject(reason);
@@ -289,6 +238,10 @@ function isFromNetwork(error: unknown): error is ChannelError | WireError {
 /** The compiler can't see that `Omit<T, "id">` and an id make a T again. */
 function withId<T extends { id: number }>(request: WithoutId<T>, id: number): T {
   return { ...request, id } as unknown as T;
+}
+
+function isLoginRequest(request: WithoutId<AnyRequest>): request is WithoutId<LoginRequest> {
+  return isLoginType(request.type);
 }
 
 function isAnswer<T extends ServerMessage["type"]>(

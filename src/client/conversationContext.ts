@@ -3,6 +3,7 @@ import type { Connection } from "./connection.ts";
 import type { Devices, Self } from "./devices.ts";
 import type { Directory } from "./directory.ts";
 import type { GroupFollower } from "./groupFollower.ts";
+import type { Invitee } from "./invitee.ts";
 import type { KeyPackages } from "./keyPackages.ts";
 import type { ReconnectPolicy } from "./reconnection.ts";
 import type { Revocations } from "./revocations.ts";
@@ -23,6 +24,8 @@ export interface ConversationContext {
   readonly random: (length: number) => Uint8Array;
   readonly now: () => number;
   readonly onEvent: OnEvent;
+  /** Who is meant by a name: the server's operator, where the connection offers it under this name, or a person. */
+  inviteeNamed(name: string): Invitee;
   /** @throws {ClientError} `NOT_CONNECTED` */
   connection(): Connection;
   /** The connection once it is authenticated. */

@@ -1,11 +1,13 @@
 import { type Hex, isHex } from "../base/hex.ts";
 import { decodeCreateBody } from "../log/bodies.ts";
+import type { LogState } from "../log/logState.ts";
 import { isSamePerson } from "../log/roster.ts";
 import { ClientError } from "./clientError.ts";
 import type { Conversation } from "./conversation.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import { isConnectionTrouble } from "./conversationErrors.ts";
 import { inviteDirect } from "./inviteDirect.ts";
+import type { Invitee } from "./invitee.ts";
 import type { Outbox, Sent } from "./outbox.ts";
 import type { ConversationRecord } from "./vaultRecords.ts";
 
@@ -43,8 +45,8 @@ export class DirectConversations {
   }
 
   /** As `Client.openDirect`. */
-  open(username: string): Promise<Hex> {
-    return this.#once(username, () => this.#open(username));
+  open(invitee: Invitee): Promise<Hex> {
+    return this.#once(invitee.name, () => this.#open(invitee));
   }
 
   /**
@@ -63,10 +65,11 @@ export class DirectConversations {
         .catch(() => undefined);
     if (record.kind !== "direct" || (!isOver && !this.#shelf.isStopped(id)))
       throw new ClientError("NOT_STOPPED", "this conversation can go on: it is ended by leaving it");
+    const invitee = this.#context.inviteeNamed(record.name);
     return this.#once(record.name, async () => {
-      if (isOver) return this.#open(record.name);
+      if (isOver) return this.#open(invitee);
       await this.#release(id);
-      const successor = await this.#begin(record.name);
+      const successor = await this.#begin(invitee);
       this.#replace(id, successor);
       return successor;
     });
@@ -74,7 +77,7 @@ export class DirectConversations {
 
   /** A conversation has begun: it replaces earlier ones with the same person, or a later one it. */
   began({ standing, state }: Conversation): void {
-    if (state?.kind === "direct") this.#current(standing.name);
+    if (state?.kind === "direct") this.#current({ kind: kindOfPeer(state), name: standing.name });
   }
 
   /** Words that were not sent in conversations that this one has replaced, in order. */
@@ -107,22 +110,23 @@ export class DirectConversations {
     return opening;
   }
 
-  async #open(username: string): Promise<Hex> {
-    const id = this.#current(username);
-    if (id === undefined) return this.#begin(username);
+  async #open(invitee: Invitee): Promise<Hex> {
+    const id = this.#current(invitee);
+    if (id === undefined) return this.#begin(invitee);
     if (this.#shelf.load(id).standing.isStopped) {
       this.#shelf.tellStopped(id);
       return id;
     }
     // When it can't be loaded, that is thrown: the server would refuse a second conversation with this person.
     const conversation = this.#shelf.loadAndConnect(id);
-    if (conversation.state !== undefined) return id;
+    const { state } = conversation;
+    if (state !== undefined) return id;
     // An own create of an earlier session is under way.
     return this.#whenBegun(conversation, conversation.idle());
   }
 
-  async #begin(username: string): Promise<Hex> {
-    const invitation = await inviteDirect(this.#context, username);
+  async #begin(invitee: Invitee): Promise<Hex> {
+    const invitation = await inviteDirect(this.#context, invitee);
     const conversation = this.#shelf.load(invitation.conversation);
     const begun = conversation.begin(invitation);
     this.#shelf.loadAndConnect(invitation.conversation);
@@ -181,26 +185,26 @@ export class DirectConversations {
     }
   }
 
-  /** @returns the conversation with this person that counts; the others that were open are replaced by it */
-  #current(username: string): Hex | undefined {
-    const open = this.#with(username).filter(([id, { closed }]) => !closed && !this.#shelf.isReplaced(id));
-    const [first, ...others] = open.map(([id]) => id);
-    if (first === undefined || others.length === 0) return first;
-    const begun = [first, ...others].flatMap((id) => {
-      const at = this.#beganAt(id);
-      return at === undefined ? [] : [{ id, at }];
-    });
+  /** @returns the conversation with this peer that counts; the others that were open are replaced by it */
+  #current({ kind, name }: Peer): Hex | undefined {
+    const open = this.#with(name).flatMap(([id, { closed }]) =>
+      closed || this.#shelf.isReplaced(id) ? [] : [{ id, state: this.#stateOf(id) }],
+    );
+    // One that has not begun yet, or can't be read, neither replaces another nor is replaced.
+    const [first] = open.filter(({ state }) => state === undefined || kindOfPeer(state) === kind);
+    const begun = open.flatMap(({ id, state }) =>
+      state === undefined || kindOfPeer(state) !== kind ? [] : [{ id, at: state.firstAt }],
+    );
     begun.sort((a, b) => b.at - a.at || (a.id < b.id ? 1 : -1));
     const [latest, ...earlier] = begun;
-    if (latest === undefined) return first;
+    if (latest === undefined) return first?.id;
     for (const { id } of earlier) this.#replace(id, latest.id);
     return latest.id;
   }
 
-  /** @returns `undefined` for one that has not begun yet, or can't be read: it neither replaces another nor is replaced */
-  #beganAt(id: Hex): number | undefined {
+  #stateOf(id: Hex): LogState | undefined {
     try {
-      return this.#shelf.load(id).state?.firstAt;
+      return this.#shelf.load(id).state;
     } catch (error) {
       if (error instanceof ClientError) return undefined;
       throw error;
@@ -231,4 +235,13 @@ export class DirectConversations {
   #with(username: string): [Hex, ConversationRecord][] {
     return [...this.#shelf.records()].filter(([, { kind, name }]) => kind === "direct" && name === username);
   }
+}
+
+/** A person and the operator of some server may have one name. */
+type Peer = Pick<Invitee, "kind" | "name">;
+
+function kindOfPeer({ roster, server }: LogState): Peer["kind"] {
+  return roster.some(({ username, email }) => email === "" && username === server.name)
+    ? "operator"
+    : "person";
 }

@@ -70,9 +70,14 @@ export class Directory {
     });
   }
 
-  /** Somebody who is to be let into a conversation, now. With a CRL that is out of date nobody is. @throws {PkiError} */
-  verifyNewcomer(chain: readonly Uint8Array[]): VerifiedCertificate {
-    return this.#verify(chain.map(decodeCertificate), { purpose: "client" });
+  /**
+   * Somebody who is to be let into a conversation, now. With a CRL that is out of date nobody is.
+   *
+   * @param purpose `server` for a server's operator
+   * @throws {PkiError}
+   */
+  verifyNewcomer(chain: readonly Uint8Array[], purpose: "client" | "server"): VerifiedCertificate {
+    return this.#verify(chain.map(decodeCertificate), { purpose });
   }
 
   /**

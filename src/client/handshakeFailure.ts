@@ -13,6 +13,16 @@ const certificateAlerts: readonly AlertCode[] = [
 export function asAlertError(alert: AlertCode): ClientError {
   if (alert === "replaced")
     return new ClientError("REPLACED", "another connection with this account has taken over");
+  if (alert === "account_disabled")
+    return new ClientError(
+      "ACCOUNT_DISABLED",
+      "the server's operator has disabled this account; what was not sent is kept",
+    );
+  if (alert === "password_reset")
+    return new ClientError(
+      "PASSWORD_RESET",
+      "the server's operator has reset the password of this account: log in again with the one-time password that you were given",
+    );
   if (certificateAlerts.includes(alert))
     return new ClientError(
       "CERTIFICATE_REFUSED",

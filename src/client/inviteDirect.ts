@@ -4,7 +4,7 @@ import { type DeviceIdentity, deviceId, verifyDeviceIdentity } from "../group/de
 import { GroupError } from "../group/groupError.ts";
 import { inspectKeyPackage } from "../group/keyPackage.ts";
 import { encodeCreateBody } from "../log/bodies.ts";
-import { authorityOf } from "../log/memberIdentity.ts";
+import { authorityOf, memberOf } from "../log/memberIdentity.ts";
 import { personOf, usernamePattern } from "../pki/identity.ts";
 import { PkiError } from "../pki/pkiError.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
@@ -13,6 +13,7 @@ import type { ConversationContext } from "./conversationContext.ts";
 import { idOf } from "./devices.ts";
 import { primaryServerName } from "./directory.ts";
 import { commitHash, rosterOf } from "./groupFollower.ts";
+import type { Invitee } from "./invitee.ts";
 import type { PendingRecord } from "./vaultRecords.ts";
 
 /** A conversation that is ready to be begun. */
@@ -34,25 +35,27 @@ interface Invited {
 /**
  * Fetches a person's key packages and makes the group of two. The server chooses the packages, so each is judged: path and
  * revocation of its certificate now, its name as the user typed it, the device-key signature, the leaf's lifetime; all are
- * of one person, and of the one that is known by that name if there is one. A single bad one refuses all.
+ * of one person, and of the one that is known by that name if there is one. A single bad one refuses all. The server's
+ * operator has the very certificate of the handshake.
  *
  * @throws {ClientError} `NO_SUCH_PERSON`, `CERTIFICATE_REFUSED`, `IDENTITY_CHANGED`; what `request` throws
  */
-export async function inviteDirect(context: ConversationContext, username: string): Promise<Invitation> {
+export async function inviteDirect(context: ConversationContext, invitee: Invitee): Promise<Invitation> {
   const { self, directory, devices, groups, random, now, revocations, vault } = context;
-  if (username === self.username)
+  const { name } = invitee;
+  if (name === self.username)
     throw new ClientError("NO_SUCH_PERSON", "a conversation takes somebody else than yourself");
   // The server ends the session of a client that sends what can be no name.
-  if (!usernamePattern.test(username))
+  if (invitee.kind === "person" && !usernamePattern.test(name))
     throw new ClientError(
       "NO_SUCH_PERSON",
-      `${visible(username)} can't be a username: lower-case letters, digits, ".", "_" and "-", at most 32`,
+      `${visible(name)} can't be a username: lower-case letters, digits, ".", "_" and "-", at most 32`,
     );
   const connection = context.connection();
-  const packages = await fetchPackages(context, username);
+  const packages = await fetchPackages(context, invitee);
   const invited: Invited[] = [];
-  for (const bytes of packages) invited.push(await judge(context, username, bytes));
-  requireOnePerson(context, username, invited);
+  for (const bytes of packages) invited.push(await judge(context, invitee, bytes));
+  requireOnePerson(context, name, invited);
 
   const conversation = encodeHex(random(16));
   const device = devices.current();
@@ -99,50 +102,62 @@ export async function inviteDirect(context: ConversationContext, username: strin
     group: commit.groupInfo,
     next_state: commit.nextState,
   };
-  return { conversation, peer: username, pending, body };
+  return { conversation, peer: name, pending, body };
 }
 
-async function fetchPackages(context: ConversationContext, username: string): Promise<Uint8Array[]> {
+async function fetchPackages(context: ConversationContext, invitee: Invitee): Promise<Uint8Array[]> {
+  const { name } = invitee;
   try {
-    const answer = await context.connection().request({ type: "fetch_key_packages", username });
-    if (answer.username !== username || answer.packages.length === 0)
+    if (invitee.kind === "operator") {
+      const answer = await context.connection().request({ type: "fetch_operator_key_package" });
+      return [answer.package];
+    }
+    const answer = await context.connection().request({ type: "fetch_key_packages", username: name });
+    if (answer.username !== name || answer.packages.length === 0)
       throw new ClientError("SERVER_MISBEHAVED", "the server sent the key packages of somebody else");
     return answer.packages.map((one) => one.package);
   } catch (error) {
     if (error instanceof ClientError && error.refusal === "NOT_FOUND")
-      throw new ClientError("NO_SUCH_PERSON", `there is no account ${visible(username)} on this server`, {
+      throw new ClientError("NO_SUCH_PERSON", `there is no account ${visible(name)} on this server`, {
         cause: error,
       });
     if (error instanceof ClientError && error.refusal === "NO_KEY_PACKAGE")
       throw new ClientError(
         "NO_SUCH_PERSON",
-        `${visible(username)} has not connected with a client yet, or not for long: nobody can be reached there`,
+        `${visible(name)} has not connected with a client yet, or not for long: nobody can be reached there`,
         { cause: error },
       );
     throw error;
   }
 }
 
-async function judge(context: ConversationContext, username: string, bytes: Uint8Array): Promise<Invited> {
+async function judge(context: ConversationContext, invitee: Invitee, bytes: Uint8Array): Promise<Invited> {
   const { directory, now } = context;
+  const { name } = invitee;
   try {
     const { identity, notBeforeMs, notAfterMs } = await inspectKeyPackage(bytes);
-    const verified = directory.verifyNewcomer(identity.chain);
-    const person = personOf(verified.certificate);
-    if (person.username !== username)
+    const isOperator = invitee.kind === "operator";
+    const verified = directory.verifyNewcomer(identity.chain, isOperator ? "server" : "client");
+    const person = isOperator ? memberOf(verified.certificate) : personOf(verified.certificate);
+    if (person.username !== name)
       throw new ClientError(
         "CERTIFICATE_REFUSED",
-        `the server sent a certificate of ${visible(person.username)} for ${visible(username)}`,
+        `the server sent a certificate of ${visible(person.username)} for ${visible(name)}`,
+      );
+    if (isOperator && verified.certificate.fingerprint !== invitee.fingerprint)
+      throw new ClientError(
+        "CERTIFICATE_REFUSED",
+        "the operator's certificate is not the one that the server has shown",
       );
     verifyDeviceIdentity(identity, verified, now());
     if (now() < notBeforeMs || now() > notAfterMs)
-      throw new ClientError("CERTIFICATE_REFUSED", `the key package of ${visible(username)} is out of date`);
+      throw new ClientError("CERTIFICATE_REFUSED", `the key package of ${visible(name)} is out of date`);
     return { identity, verified, email: person.email, bytes };
   } catch (cause) {
     if (!(cause instanceof PkiError || cause instanceof GroupError)) throw cause;
     throw new ClientError(
       "CERTIFICATE_REFUSED",
-      `what the server gave for ${visible(username)} is refused: ${cause.message}`,
+      `what the server gave for ${visible(name)} is refused: ${cause.message}`,
       { cause },
     );
   }

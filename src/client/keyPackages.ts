@@ -1,6 +1,6 @@
 import { createKeyPackage } from "../group/keyPackage.ts";
 import { maxKeyPackagesPerMessage } from "../wire/sessionMessages.ts";
-import type { Connection } from "./connection.ts";
+import type { AnswerTo, Connection } from "./connection.ts";
 import type { Devices } from "./devices.ts";
 import type { Vault, VaultBatch } from "./vault.ts";
 import { decodeRecord, encodeRecord, keyPackageSchema } from "./vaultRecords.ts";
@@ -18,6 +18,13 @@ export interface OwnKeyPackage {
   readonly reference: string;
   readonly publicPackage: Uint8Array;
   readonly privatePackage: Uint8Array;
+  readonly lastResort: boolean;
+}
+
+/** What the server has for whoever adds this device. */
+export interface PackagesWaiting {
+  readonly oneTime: number;
+  /** Whether a last-resort package waits that nobody was given yet. */
   readonly lastResort: boolean;
 }
 
@@ -40,20 +47,25 @@ export class KeyPackages {
     this.#now = options.now;
   }
 
-  /** Makes up what is missing on the server. The private halves are durable before the public ones leave. */
-  async topUp(connection: Connection, waiting: { oneTime: number; lastResort: boolean }): Promise<void> {
+  /**
+   * Makes up what is missing on the server. The private halves are durable before the public ones leave.
+   *
+   * @param waiting as the login has said; else it is asked for
+   */
+  async topUp(connection: Connection, waiting?: PackagesWaiting): Promise<void> {
     this.#dropExpired();
-    let missing = Math.max(0, oneTimeKeyPackages - waiting.oneTime);
-    let needsLastResort = !waiting.lastResort;
+    const { oneTime, lastResort } = waiting ?? (await askWaiting(connection));
+    let missing = Math.max(0, oneTimeKeyPackages - oneTime);
+    let needsLastResort = !lastResort;
     while (missing > 0 || needsLastResort) {
       const batch = this.#vault.batch();
       const packages: Uint8Array[] = [];
       for (; missing > 0 && packages.length < maxKeyPackagesPerMessage; missing--)
         packages.push(await this.#make(false, batch));
-      const lastResort = needsLastResort ? await this.#make(true, batch) : null;
+      const last_resort = needsLastResort ? await this.#make(true, batch) : null;
       needsLastResort = false;
       this.#vault.commit(batch);
-      await connection.request({ type: "publish_key_packages", packages, last_resort: lastResort });
+      await connection.request({ type: "publish_key_packages", packages, last_resort });
     }
   }
 
@@ -106,4 +118,15 @@ export class KeyPackages {
         batch.remove("keyPackage", key);
     this.#vault.commit(batch);
   }
+}
+
+/** @returns what the login has said */
+export function waitingOf(answer: AnswerTo<"login">): PackagesWaiting {
+  return { oneTime: answer.one_time_key_packages, lastResort: answer.last_resort_key_package };
+}
+
+async function askWaiting(connection: Connection): Promise<PackagesWaiting> {
+  const request = { type: "publish_key_packages", packages: [], last_resort: null } as const;
+  const { one_time: oneTime, last_resort: lastResort } = await connection.request(request);
+  return { oneTime, lastResort };
 }

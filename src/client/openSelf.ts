@@ -1,4 +1,5 @@
 import type { PrivateKey } from "../crypto/crypto.ts";
+import { memberOf } from "../log/memberIdentity.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
 import { personOf } from "../pki/identity.ts";
 import { keyMatchesCertificate } from "../pki/keyFile.ts";
@@ -16,11 +17,14 @@ export function openSelf({
   key,
   anchors,
   now,
+  role,
 }: {
   chain: readonly Uint8Array[];
   key: PrivateKey;
   anchors: readonly Certificate[];
   now: () => number;
+  /** Of the server's operator, who is a member under the server's certificate: `server`. */
+  role: "client" | "server";
 }): Self {
   try {
     const [certificate, ...intermediates] = chain.map(decodeCertificate);
@@ -32,10 +36,16 @@ export function openSelf({
       intermediates,
       anchors,
       crls: [],
-      purpose: "client",
+      purpose: role,
       atMs: now(),
     });
-    return { verified, certificate, chain, key, ...personOf(certificate) };
+    return {
+      verified,
+      certificate,
+      chain,
+      key,
+      ...(role === "client" ? personOf(certificate) : memberOf(certificate)),
+    };
   } catch (cause) {
     if (cause instanceof ClientError) throw cause;
     throw new ClientError(

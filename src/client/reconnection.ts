@@ -1,5 +1,5 @@
 import type { RefusalCode } from "../wire/sessionMessages.ts";
-import { ClientError } from "./clientError.ts";
+import { ClientError, type ClientErrorCode } from "./clientError.ts";
 import type { OnEvent } from "./clientEvents.ts";
 
 /** How a lost connection is mended. */
@@ -34,13 +34,21 @@ export function growingDelays(random: (length: number) => Uint8Array): Reconnect
 /** Refusals of a login that pass by themselves. */
 const passingRefusals: readonly RefusalCode[] = ["TRY_LATER", "TOO_MANY", "UNAVAILABLE", "INTERNAL"];
 
+/** What ends a session for good. */
+const finalCodes: readonly ClientErrorCode[] = [
+  "REPLACED",
+  "CERTIFICATE_REFUSED",
+  "ACCOUNT_DISABLED",
+  "PASSWORD_RESET",
+];
+
 /**
  * Whether another attempt is of no use. That somebody shows another certificate than the server's is none: anybody between
  * here and there can, and nothing is sent to them.
  */
 export function isFinal({ code, refusal }: ClientError): boolean {
   if (refusal !== undefined) return !passingRefusals.includes(refusal);
-  return code === "REPLACED" || code === "CERTIFICATE_REFUSED";
+  return finalCodes.includes(code);
 }
 
 export interface ReconnectionOptions {

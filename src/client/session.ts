@@ -1,17 +1,25 @@
 import { visible } from "../base/visible.ts";
+import type { OfferedOperator } from "../wire/operatorMessages.ts";
 import { ClientError } from "./clientError.ts";
 import type { OnEvent } from "./clientEvents.ts";
 import { clockWarning } from "./clockDifference.ts";
-import { type AnswerTo, Connection, type ConnectionTimeouts, type Push } from "./connection.ts";
+import {
+  type AnswerTo,
+  Connection,
+  type ConnectionTimeouts,
+  type EntryRequest,
+  type Push,
+} from "./connection.ts";
 import type { Self } from "./devices.ts";
 import { type Directory, primaryServerName } from "./directory.ts";
-import type { KeyPackages } from "./keyPackages.ts";
+import { type KeyPackages, type PackagesWaiting, waitingOf } from "./keyPackages.ts";
 import { Reconnection, type ReconnectPolicy } from "./reconnection.ts";
 import type { Revocations } from "./revocations.ts";
+import type { Route } from "./route.ts";
+import type { SessionUser } from "./sessionUser.ts";
 
 export interface SessionOptions {
-  readonly host: string;
-  readonly port: number;
+  readonly route: Route;
   readonly self: Self;
   readonly directory: Directory;
   readonly revocations: Revocations;
@@ -19,32 +27,12 @@ export interface SessionOptions {
   readonly random: (length: number) => Uint8Array;
   readonly now: () => number;
   readonly timeouts: ConnectionTimeouts;
+  /** The password again, if it is to be had without asking anybody: once the server doesn't know the session any more. */
+  readonly password: () => Promise<string> | undefined;
   /** `undefined`: a lost connection stays lost. */
   readonly reconnect: ReconnectPolicy | undefined;
   readonly onEvent: OnEvent;
 }
-
-/** Who uses the session. */
-export interface SessionUser {
-  /** Logged in: time to catch up. */
-  entered(connection: Connection): Promise<void>;
-  pushed(push: Exclude<Push, { type: "crl" }>): void;
-  /** There is a newer CRL. */
-  revocationsChanged(): void;
-  /** The connection was lost; another is being made. */
-  interrupted(): void;
-  /** There is no connection, and none comes by itself. */
-  left(reason: ClientError): void;
-}
-
-export type EntryRequest =
-  | {
-      readonly type: "register";
-      readonly email: string;
-      readonly username: string;
-      readonly password: string;
-    }
-  | { readonly type: "login"; readonly email: string; readonly password: string };
 
 /** At most one connection to the server, from dialling to its end, and what it takes to be on it: account, key packages, CRL. */
 export class Session {
@@ -52,11 +40,12 @@ export class Session {
   readonly #user: SessionUser;
   #connection: Connection | undefined;
   #isAuthenticated = false;
+  #operator: OfferedOperator | undefined;
   #isClosed = false;
   /** Whether it was told that there is no connection and none will come, and nothing has changed since. */
   #isClosedTold = false;
-  /** What a lost connection takes to log in again: from the first login to `close`. */
-  #account: { readonly email: string; readonly password: string } | undefined;
+  /** What a lost connection takes to come back, and no password: from the first login to `close`, in memory alone. */
+  #ticket: Uint8Array | undefined;
   readonly #reconnection: Reconnection | undefined;
   /** A connection was lost with a login on its way: the server may see to that after a later one, and take it for another client. */
   #hasStrayLogin = false;
@@ -99,20 +88,20 @@ export class Session {
     return connection;
   }
 
-  /** @throws {ClientError} as `Connection.open` */
+  /** The server's operator, if the newest login has offered one who is under the certificate of that connection. Without a
+   *  connection its conversation can be opened as any other that there is. */
+  get operator(): OfferedOperator | undefined {
+    return this.#operator;
+  }
+
+  /** @throws {ClientError} as `Route.open` */
   async connect(): Promise<void> {
-    const { host, port, self, random, timeouts, directory, onEvent } = this.#options;
+    const { route, timeouts, onEvent } = this.#options;
     if (this.#connection?.isOpen) return;
-    const connection = await Connection.open({
-      host,
-      port,
-      chain: self.chain,
-      key: self.key,
-      random,
+    // Of later connections it is told when they stand.
+    const opened = await route.open((step) => this.isMending || onEvent({ event: "progress", step }));
+    const connection = new Connection(opened, {
       timeouts,
-      verifyServer: (serverChain) => directory.verifyServer(serverChain, host),
-      // Of later connections it is told when they stand.
-      onStep: (step) => this.isMending || onEvent({ event: "progress", step }),
       onPush: (push) => this.#take(push),
       onClose: (reason) => this.#ended(reason),
     });
@@ -121,9 +110,21 @@ export class Session {
       return;
     }
     this.#connection = connection;
+    this.#isAuthenticated = !route.needsLogin;
     this.#isClosedTold = false;
     const { fingerprint } = connection.server.certificate;
     onEvent({ event: "connected", server: primaryServerName(connection.server), fingerprint });
+  }
+
+  /** Of the server's operator, whom it knows without a login: comes in as `enter` does. */
+  async attach(): Promise<void> {
+    await this.connect();
+    const connection = this.require();
+    const { username } = this.#options.self;
+    const { fingerprint } = connection.server.certificate;
+    await this.#settleIn(connection, undefined, () =>
+      this.#options.onEvent({ event: "attached", username, fingerprint }),
+    );
   }
 
   /** Registers or logs in, fills up the key packages, and lets the user catch up. */
@@ -131,42 +132,55 @@ export class Session {
     const connection = this.#connection;
     if (connection === undefined) throw new ClientError("NOT_CONNECTED", "connect first");
     const answer = await this.#authenticate(connection, request);
-    const { email, password } = request;
-    if (!this.#isClosed) this.#account = { email, password };
-    const { username } = answer;
+    const { username, email } = answer;
     const registered = request.type === "register";
     // Told when others can begin a conversation, which takes key packages.
-    await this.#settleIn(connection, answer, () =>
+    await this.#settleIn(connection, waitingOf(answer), () =>
       this.#options.onEvent({ event: "authenticated", username, email, registered }),
     );
   }
 
   async #authenticate(connection: Connection, request: EntryRequest): Promise<AnswerTo<"login">> {
-    const asked = request.type === "register" ? connection.request(request) : connection.request(request);
-    const answer = await asked.catch((error: unknown) => {
+    const answer = await connection.request<typeof request.type>(request).catch((error: unknown) => {
       if (!(error instanceof ClientError && error.code === "REFUSED")) this.#hasStrayLogin = true;
       throw error;
     });
     const { username, email } = this.#options.self;
     if (answer.username !== username || answer.email !== email)
       throw new ClientError("SERVER_MISBEHAVED", `the server logged in ${visible(answer.username)} instead`);
+    if (!this.#isClosed) this.#ticket = answer.ticket;
     if (this.#connection === connection) this.#isAuthenticated = true;
+    // Under another certificate, the server was renewed since the handshake: the next connection will show it.
+    const { operator } = answer;
+    const { server } = connection;
+    const isItsOwn =
+      operator?.fingerprint === server.certificate.fingerprint && operator.name === primaryServerName(server);
+    this.#operator = isItsOwn ? operator : undefined;
+    const message = clockWarning(answer.time, this.#options.now());
+    if (message !== undefined) this.#options.onEvent({ event: "warning", code: "CLOCK", message });
     return answer;
+  }
+
+  async #resume(connection: Connection, ticket: Uint8Array): Promise<AnswerTo<"login">> {
+    try {
+      return await this.#authenticate(connection, { type: "resume", ticket });
+    } catch (error) {
+      if (!(error instanceof ClientError && error.refusal === "TICKET_REFUSED")) throw error;
+      const { email } = this.#options.self;
+      const password = await this.#options.password();
+      if (password === undefined) throw error;
+      return await this.#authenticate(connection, { type: "login", email, password });
+    }
   }
 
   /** Fills up the key packages and lets the user catch up. @param onReachable called between the two */
   async #settleIn(
     connection: Connection,
-    answer: AnswerTo<"login">,
+    waiting: PackagesWaiting | undefined,
     onReachable: () => void = () => {},
   ): Promise<void> {
     const { now, revocations, keyPackages } = this.#options;
-    const message = clockWarning(answer.time, now());
-    if (message !== undefined) this.#options.onEvent({ event: "warning", code: "CLOCK", message });
-    await keyPackages.topUp(connection, {
-      oneTime: answer.one_time_key_packages,
-      lastResort: answer.last_resort_key_package,
-    });
+    await keyPackages.topUp(connection, waiting);
     onReachable();
     // The server's list has come with the login; only now it is known how old the newest is.
     revocations.warnIfStale(now());
@@ -178,16 +192,18 @@ export class Session {
   async #reenter(): Promise<void> {
     await this.connect();
     const connection = this.#connection;
-    const account = this.#account;
-    if (connection === undefined || account === undefined)
+    const ticket = this.#ticket;
+    if (connection === undefined || ticket === undefined)
       throw new ClientError("CONNECTION_LOST", "the connection was lost again");
     try {
-      const answer = await this.#authenticate(connection, { type: "login", ...account });
+      const answer = await this.#resume(connection, ticket);
       if (this.connection === undefined || !this.isMending)
         throw new ClientError("CONNECTION_LOST", "the connection was lost again");
       this.#reconnection?.succeeded();
       this.#options.onEvent({ event: "connection", state: "back" });
-      this.#settleIn(connection, answer).catch((error: unknown) => this.#unsettled(connection, error));
+      this.#settleIn(connection, waitingOf(answer)).catch((error: unknown) =>
+        this.#unsettled(connection, error),
+      );
     } catch (error) {
       connection.close(new ClientError("CONNECTION_LOST", "the login failed"));
       throw error;
@@ -207,14 +223,7 @@ export class Session {
   topUp(): void {
     this.#publishing = this.#publishing
       .then(async () => {
-        const connection = this.require();
-        const count = await connection.request({
-          type: "publish_key_packages",
-          packages: [],
-          last_resort: null,
-        });
-        const waiting = { oneTime: count.one_time, lastResort: count.last_resort };
-        await this.#options.keyPackages.topUp(connection, waiting);
+        await this.#options.keyPackages.topUp(this.require());
       })
       // The next login makes up for it.
       .catch(() => undefined);
@@ -229,7 +238,7 @@ export class Session {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#account = undefined;
+    this.#ticket = undefined;
     this.#reconnection?.stop();
     const reason = new ClientError("CONNECTION_LOST", "closed");
     if (this.#connection?.isOpen) this.#connection.close(reason);
@@ -253,11 +262,11 @@ export class Session {
 
   /** A newer CRL: the server has to stand up to it, then the members. */
   #judgeAgain(): void {
-    const { directory, host } = this.#options;
+    const { directory, route } = this.#options;
     const connection = this.#connection;
     if (connection === undefined) return;
     try {
-      directory.verifyServer(connection.serverChain, host);
+      directory.verifyServer(connection.serverChain, route.host);
     } catch (cause) {
       const message = `the server's certificate is refused: ${cause instanceof Error ? cause.message : ""}`;
       connection.close(new ClientError("SERVER_CERTIFICATE", message, { cause }));
@@ -280,7 +289,7 @@ export class Session {
     // An attempt to bring it back sees for itself that it failed; something may have been posted already.
     else if (this.isMending) {
       if (wasIn) this.#user.interrupted();
-    } else if (wasIn && this.#account !== undefined && this.#reconnection?.start(reason))
+    } else if (wasIn && this.#ticket !== undefined && this.#reconnection?.start(reason))
       this.#user.interrupted();
     else this.#leave(reason);
   }

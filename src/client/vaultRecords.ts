@@ -18,7 +18,8 @@ import {
 import { membershipActions } from "../log/bodies.ts";
 import { maxLineBytes, maxPlaintextBytes, openingBytes } from "../log/entry.ts";
 import { certificateChain } from "../wire/handshakeMessages.ts";
-import { checkpointSchema, maxBlobBytes, maxKeyPackageBytes } from "../wire/sessionMessages.ts";
+import { maxKeyPackageBytes } from "../wire/keyPackageForm.ts";
+import { checkpointSchema, maxBlobBytes } from "../wire/sessionMessages.ts";
 import { ClientError } from "./clientError.ts";
 
 /** Values of the vault are JSON of at most so many bytes: the largest holds three blobs and a group state. */

@@ -10,7 +10,7 @@ import type { Lifetime } from "ts-mls/lifetime.js";
 import { encodeMlsMessage } from "ts-mls/message.js";
 import { concatBytes, equalBytes } from "../base/bytes.ts";
 import { encodeHex, type Hex } from "../base/hex.ts";
-import { maxKeyPackageBytes } from "../wire/sessionMessages.ts";
+import { maxKeyPackageBytes } from "../wire/keyPackageForm.ts";
 import { ciphersuite } from "./ciphersuite.ts";
 import type { Device } from "./device.ts";
 import { type DeviceIdentity, decodeDeviceIdentity, encodeCredential } from "./deviceIdentity.ts";

@@ -9,7 +9,7 @@ import type { UpdatePath } from "ts-mls/updatePath.js";
 import type { Welcome } from "ts-mls/welcome.js";
 import { equalBytes } from "../base/bytes.ts";
 import { encodeHex, type Hex } from "../base/hex.ts";
-import { maxKeyPackageBytes } from "../wire/sessionMessages.ts";
+import { maxKeyPackageBytes } from "../wire/keyPackageForm.ts";
 import { GroupError } from "./groupError.ts";
 import { checkLeaf } from "./groupTree.ts";
 import {

@@ -1,21 +1,18 @@
-import { equalBytes } from "../base/bytes.ts";
-import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
-import { personOf } from "../pki/identity.ts";
+import { isRenewal } from "../log/renewal.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { Account, CertificateRecord } from "../store/accountStore.ts";
 import { legacyPassword } from "../store/legacyPassword.ts";
-import type { LoginRequest } from "../wire/sessionMessages.ts";
+import type { LoginRequest } from "../wire/loginMessages.ts";
+import { checkBinding, checkIdentity, refuseServerName } from "./accountBinding.ts";
 import { accountCounter, addressCounter } from "./loginDelay.ts";
 import type { PasswordHasher } from "./passwordHasher.ts";
+import { checkPassword } from "./passwordPolicy.ts";
 import { certificateRecord } from "./person.ts";
 import { Refusal, tryLater } from "./refusal.ts";
 import type { Services } from "./services.ts";
+import type { Ticket, Tickets } from "./tickets.ts";
 
-/** Shortest password, in Unicode code points. */
-const minPasswordLength = 8;
-
-type Register = Extract<LoginRequest, { type: "register" }>;
-type Login = Extract<LoginRequest, { type: "login" }>;
+type RequestOf<T extends LoginRequest["type"]> = Extract<LoginRequest, { type: T }>;
 
 /** Who is asking, as the handshake has proven. */
 export interface Claimant {
@@ -24,8 +21,15 @@ export interface Claimant {
   readonly network: string;
 }
 
-type AccountServices = Pick<Services, "store" | "registration" | "now"> & {
+/** Who has come in, and what to come back with. */
+export interface Entry {
+  readonly account: Account;
+  readonly ticket: Ticket;
+}
+
+type AccountServices = Pick<Services, "store" | "identity" | "registration" | "certificates" | "now"> & {
   readonly passwords: PasswordHasher;
+  readonly tickets: Tickets;
 };
 
 /**
@@ -40,12 +44,16 @@ export class Accounts {
   }
 
   /** @throws {Refusal} `IDENTITY_MISMATCH`, `REGISTRATION_CLOSED`, `WEAK_PASSWORD`, `TAKEN`, `CERTIFICATE_INVALID` */
-  async register(request: Register, { certificate }: Claimant): Promise<Account> {
-    const { store, registration, now, passwords } = this.#services;
+  async register(request: RequestOf<"register">, { certificate }: Claimant): Promise<Entry> {
+    const { store, identity, registration, now, passwords } = this.#services;
     const { email, username, password } = request;
     checkIdentity(certificate.certificate, { email, username });
+    refuseServerName(username, identity);
     if (registration === "closed")
-      throw new Refusal("REGISTRATION_CLOSED", "this server takes no registrations, ask its operator");
+      throw new Refusal(
+        "REGISTRATION_CLOSED",
+        "this server takes no registrations: ask its operator for an account and a one-time password, then log in",
+      );
     checkPassword(password, [username, email]);
     const [byEmail, byUsername] = await Promise.all([
       store.accounts.byEmail(email),
@@ -63,17 +71,66 @@ export class Accounts {
     });
     if (created.kind === "taken") throw taken();
     if (created.kind === "certificate_conflict") throw certificateConflict();
-    return created.account;
+    return await this.#enter(created.account, record);
   }
 
-  /** @throws {Refusal} `IDENTITY_MISMATCH`, `TRY_LATER`, `AUTHENTICATION_FAILED`, `ACCOUNT_DISABLED`, `CERTIFICATE_INVALID` */
-  async login(request: Login, { certificate, network }: Claimant): Promise<Account> {
-    const { store, now, passwords } = this.#services;
+  /** @throws {Refusal} as `#authenticate`; `PASSWORD_CHANGE_REQUIRED`, `CERTIFICATE_INVALID` */
+  async login(request: RequestOf<"login"> | RequestOf<"renew">, claimant: Claimant): Promise<Entry> {
+    const { account, record } = await this.#authenticate(request, claimant);
+    if (account.oneTimeUntilMs !== undefined)
+      throw new Refusal(
+        "PASSWORD_CHANGE_REQUIRED",
+        "this is a one-time password: choose another one to log in",
+      );
+    const { legacySalt } = account;
+    // Taken over from the original: from now on its hash is like all others.
+    const current =
+      legacySalt === undefined ? account : await this.#replacePassword(account, request.password);
+    return await this.#enter(await this.#bind(current, record), record);
+  }
+
+  /** As `login`, with another password from then on.
+   *  @throws {Refusal} `WEAK_PASSWORD`; as `#authenticate`; `CERTIFICATE_INVALID` */
+  async changePassword(request: RequestOf<"change_password">, claimant: Claimant): Promise<Entry> {
+    const { email, password, new_password: chosen } = request;
+    const { username } = checkIdentity(claimant.certificate.certificate, { email });
+    checkPassword(chosen, [username, email]);
+    if (chosen.normalize("NFC") === password.normalize("NFC"))
+      throw new Refusal("WEAK_PASSWORD", "the new password must not be the old one");
+    const { account, record } = await this.#authenticate(request, claimant);
+    // First the certificate, which a one-time password may move: should the server stop in between, it still does.
+    const bound = await this.#bind(account, record);
+    return await this.#enter(await this.#replacePassword(bound, chosen), record);
+  }
+
+  /** @throws {Refusal} `TICKET_REFUSED` */
+  async resume({ ticket }: RequestOf<"resume">, { certificate }: Claimant): Promise<Entry> {
+    const entry = await this.#services.tickets.redeem(ticket, certificate.certificate.fingerprint);
+    if (entry === undefined)
+      throw new Refusal("TICKET_REFUSED", "the earlier session can't be resumed, log in with the password");
+    refuseServerName(entry.account.username, this.#services.identity);
+    return entry;
+  }
+
+  /**
+   * Whatever the account is, the password costs one hash of the same parameters before anything is said.
+   *
+   * @returns the account whose password this is, and the certificate, which may take the place of the account's
+   * @throws {Refusal} `IDENTITY_MISMATCH`, `TRY_LATER`, `AUTHENTICATION_FAILED`, `ACCOUNT_DISABLED`, `PASSWORD_EXPIRED`
+   */
+  async #authenticate(
+    request: RequestOf<"login" | "change_password" | "renew">,
+    { certificate, network }: Claimant,
+  ): Promise<{ account: Account; record: CertificateRecord }> {
+    const { store, identity, now, passwords } = this.#services;
     const { email, password } = request;
     const { username } = checkIdentity(certificate.certificate, { email });
+    refuseServerName(username, identity);
     const account = await store.accounts.byEmail(email);
     const record = certificateRecord(certificate, "user");
-    if (account !== undefined) checkBinding(account, username, record);
+    const hasRenewal =
+      request.type === "renew" && (await this.#hasSignedFor(account, record, request.signature));
+    if (account !== undefined) checkBinding(account, username, { record, nowMs: now(), hasRenewal });
 
     const [ofAccount, ofAddress] = [accountCounter(email), addressCounter(network)];
     const waitMs = await store.accounts.reserveAttempt({
@@ -88,7 +145,7 @@ export class Accounts {
     if (!(await passwords.verify(proof, account?.passwordHash)) || account === undefined) {
       const nothing = { clear: [], forgive: [], nowMs: now() };
       await store.accounts.settleAttempt({ ...nothing, count: [ofAddress.subject] });
-      throw new Refusal("AUTHENTICATION_FAILED", "no account with this email and password");
+      throw authenticationFailed();
     }
     await store.accounts.settleAttempt({
       clear: [ofAccount.subject],
@@ -98,65 +155,56 @@ export class Accounts {
     });
     if (account.disabled)
       throw new Refusal("ACCOUNT_DISABLED", "this account is disabled, ask the server's operator");
-    // Taken over from the original: from now on its hash is like all others.
-    if (salt !== undefined)
-      await store.accounts.replacePassword({
-        account: account.id,
-        earlier: account.passwordHash,
-        passwordHash: await passwords.hash(password),
-      });
-    if (account.certificate?.fingerprint === record.fingerprint) return account;
-    const bound = await store.accounts.bindCertificate({
-      account: account.id,
-      certificate: record,
-      nowMs: now(),
-    });
+    if (account.oneTimeUntilMs !== undefined && now() >= account.oneTimeUntilMs)
+      throw new Refusal(
+        "PASSWORD_EXPIRED",
+        "this one-time password has expired, ask the server's operator for another one",
+      );
+    return { account, record };
+  }
+
+  /** A certificate that has expired or is revoked speaks for nobody any more. */
+  async #hasSignedFor(
+    account: Account | undefined,
+    { fingerprint }: CertificateRecord,
+    signature: Uint8Array,
+  ): Promise<boolean> {
+    const { certificates, now } = this.#services;
+    const bound = account?.certificate?.fingerprint;
+    if (bound === undefined) return false;
+    await certificates.load([bound]);
+    return (
+      certificates.isGood(bound, now()) && isRenewal(certificates.at(bound, now()), fingerprint, signature)
+    );
+  }
+
+  async #replacePassword(account: Account, password: string): Promise<Account> {
+    const { store, passwords } = this.#services;
+    const passwordHash = await passwords.hash(password);
+    const change = { account: account.id, earlier: account.passwordHash, passwordHash };
+    // Somebody else was faster: a one-time password is good once.
+    if (!(await store.accounts.replacePassword(change))) throw authenticationFailed();
+    return { ...account, passwordHash };
+  }
+
+  async #bind(account: Account, certificate: CertificateRecord): Promise<Account> {
+    if (account.certificate?.fingerprint === certificate.fingerprint) return account;
+    const { store, now } = this.#services;
+    const bound = await store.accounts.bindCertificate({ account: account.id, certificate, nowMs: now() });
     if (bound === "certificate_conflict") throw certificateConflict();
-    return { ...account, certificate: record };
+    return { ...account, certificate };
+  }
+
+  async #enter(account: Account, { fingerprint }: CertificateRecord): Promise<Entry> {
+    const ticket = await this.#services.tickets.issue(account, fingerprint);
+    // Disabled or reset while the password was being hashed: the next login says which.
+    if (ticket === undefined) throw authenticationFailed();
+    return { account, ticket };
   }
 }
 
-/** @throws {Refusal} `IDENTITY_MISMATCH` unless the certificate is of this email (and username) */
-function checkIdentity(
-  certificate: Certificate,
-  claim: { email: string; username?: string },
-): { username: string } {
-  const { email, username } = personOf(certificate);
-  if (email !== claim.email || username !== (claim.username ?? username))
-    throw new Refusal("IDENTITY_MISMATCH", "the certificate is of another username or email");
-  return { username };
-}
-
-/**
- * An account stays with the key of its certificate: a renewed certificate of the same person over the same key may take
- * the old one's place, one over another key may not.
- *
- * @throws {Refusal} `IDENTITY_MISMATCH`
- */
-function checkBinding(account: Account, username: string, record: CertificateRecord): void {
-  if (account.username !== username)
-    throw new Refusal("IDENTITY_MISMATCH", "the account of this email has another username");
-  const bound = account.certificate;
-  if (bound === undefined || bound.fingerprint === record.fingerprint) return;
-  if (bound.person !== record.person || !equalBytes(spkiOf(bound), spkiOf(record)))
-    throw new Refusal(
-      "IDENTITY_MISMATCH",
-      "the account is bound to a certificate with another key, ask the server's operator to move it",
-    );
-}
-
-function spkiOf({ chain }: CertificateRecord): Uint8Array {
-  const [leaf] = chain;
-  if (leaf === undefined) throw new Refusal("INTERNAL", "a stored certificate has no chain");
-  return decodeCertificate(leaf).publicKey.spki;
-}
-
-/** @throws {Refusal} `WEAK_PASSWORD` */
-function checkPassword(password: string, names: readonly string[]): void {
-  if ([...password].length < minPasswordLength)
-    throw new Refusal("WEAK_PASSWORD", `a password has at least ${minPasswordLength} characters`);
-  if (names.some((name) => name.toLowerCase() === password.toLowerCase()))
-    throw new Refusal("WEAK_PASSWORD", "the password must not be the username or email");
+function authenticationFailed(): Refusal {
+  return new Refusal("AUTHENTICATION_FAILED", "no account with this email and password");
 }
 
 function taken(): Refusal {

@@ -2,9 +2,15 @@
 export class BoundedCache<K, V> {
   readonly #limit: number;
   readonly #values = new Map<K, V>();
+  #era = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
+  }
+
+  /** Counts how often the cache was emptied: what was read in an earlier era may be out of date. */
+  get era(): number {
+    return this.#era;
   }
 
   find(key: K): V | undefined {
@@ -23,5 +29,14 @@ export class BoundedCache<K, V> {
       if (this.#values.size <= this.#limit) return;
       this.#values.delete(oldest);
     }
+  }
+
+  forget(key: K): void {
+    this.#values.delete(key);
+  }
+
+  clear(): void {
+    this.#values.clear();
+    this.#era += 1;
   }
 }

@@ -1,7 +1,8 @@
+import type { Hex } from "../base/hex.ts";
 import { encodeJson } from "../base/schema.ts";
-import type { CheckpointRecord } from "../store/logStore.ts";
+import type { CheckpointRecord, EntryRecord } from "../store/logStore.ts";
 import { maxEntriesPerAnswer, type ServerMessage, serverMessageSchema } from "../wire/sessionMessages.ts";
-import type { JudgedEntry } from "./entryJudge.ts";
+import type { Post } from "./entryJudge.ts";
 import type { ServerMeter } from "./serverMeter.ts";
 import type { Session, SessionRegistry } from "./sessionRegistry.ts";
 
@@ -11,14 +12,24 @@ import type { Session, SessionRegistry } from "./sessionRegistry.ts";
  */
 export const maxLineBytesPerMessage = 180 * 1024;
 
+/** An entry that is durable, on its way to those who are online. */
+export interface Delivery extends EntryRecord {
+  /** The persons who get to see it. */
+  readonly audience: Iterable<Hex>;
+  /** How it came to this server; `undefined`: it came to another one. */
+  readonly post: Post | undefined;
+}
+
 interface Batch {
-  readonly accepted: readonly JudgedEntry[];
+  readonly conversation: Hex;
+  /** In the order of the log. */
+  readonly deliveries: readonly Delivery[];
   /** Over the log with all of them. */
   readonly checkpoint: CheckpointRecord;
   readonly sessions: SessionRegistry;
   readonly meter: ServerMeter;
-  /** Signs the log as it was after one of them. */
-  readonly sign: (judged: JudgedEntry) => CheckpointRecord;
+  /** For somebody who sees no more than so many entries. */
+  readonly checkpointOver: (size: number) => CheckpointRecord;
 }
 
 /**
@@ -26,66 +37,66 @@ interface Batch {
  * the entry itself; on each connection in the order of the log. The last checkpoint that a session is sent covers
  * everything that it was sent.
  */
-export function deliver({ accepted, checkpoint, sessions, meter, sign }: Batch): void {
-  const last = accepted.at(-1);
+export function deliver(batch: Batch): void {
+  const { conversation, deliveries, checkpoint, sessions, meter, checkpointOver } = batch;
   const pushes = new Map<string, Uint8Array>();
-  for (const [session, entries] of entriesBySession(accepted, sessions)) {
-    const newest = entries.at(-1);
-    if (newest === undefined) continue;
-    const covering = newest === last ? checkpoint : sign(newest);
+  for (const [session, entries] of entriesBySession(deliveries, sessions)) {
+    const size = (entries.at(-1)?.index ?? 0) + 1;
+    const covering = size === checkpoint.size ? checkpoint : checkpointOver(size);
     for (const run of runsOf(entries, session)) {
       const [first] = run;
-      if (first?.post.session === session) answer(first, covering);
+      if (first?.post?.session === session) answer(first.post, first, covering);
       else {
-        session.sendEncoded(encodedPush(run, covering, pushes));
+        session.sendEncoded(encodedPush(conversation, run, covering, pushes));
         meter.pushed(run.length);
       }
     }
   }
   // Whoever posted and is gone, or was put out by an entry of the same batch, is answered too: sending to it is harmless.
-  for (const judged of accepted) if (!judged.post.answered()) answer(judged, checkpoint);
+  for (const { post, ...entry } of deliveries)
+    if (post !== undefined && !post.answered()) answer(post, entry, checkpoint);
 }
 
-function answer({ post, index, at }: JudgedEntry, checkpoint: CheckpointRecord): void {
+function answer(post: Post, { index, at }: EntryRecord, checkpoint: CheckpointRecord): void {
   const { id, entry } = post;
   post.answer({ type: "accepted", id, conversation: entry.conversation, index, at, checkpoint });
 }
 
 /** What each session gets to see, in order. */
 function entriesBySession(
-  accepted: readonly JudgedEntry[],
+  deliveries: readonly Delivery[],
   sessions: SessionRegistry,
-): ReadonlyMap<Session, readonly JudgedEntry[]> {
-  const entries = new Map<Session, JudgedEntry[]>();
-  for (const judged of accepted)
-    for (const person of judged.audience)
+): ReadonlyMap<Session, readonly Delivery[]> {
+  const entries = new Map<Session, Delivery[]>();
+  for (const delivery of deliveries)
+    for (const person of delivery.audience)
       for (const session of sessions.of(person)) {
         const earlier = entries.get(session);
-        if (earlier === undefined) entries.set(session, [judged]);
-        else earlier.push(judged);
+        if (earlier === undefined) entries.set(session, [delivery]);
+        else earlier.push(delivery);
       }
   return entries;
 }
 
 /** Cuts a session's entries into its own, one by one, and runs of consecutive ones by others that fit into a message. */
-function runsOf(entries: readonly JudgedEntry[], session: Session): readonly (readonly JudgedEntry[])[] {
-  const runs: JudgedEntry[][] = [];
-  let run: JudgedEntry[] = [];
+function runsOf(entries: readonly Delivery[], session: Session): readonly (readonly Delivery[])[] {
+  const runs: Delivery[][] = [];
+  let run: Delivery[] = [];
   let bytes = 0;
-  for (const judged of entries) {
+  for (const delivery of entries) {
     const previous = run.at(-1);
-    bytes += judged.post.line.length;
+    bytes += delivery.line.length;
     const fits =
       previous !== undefined &&
-      previous.post.session !== session &&
-      judged.post.session !== session &&
-      judged.index === previous.index + 1 &&
+      previous.post?.session !== session &&
+      delivery.post?.session !== session &&
+      delivery.index === previous.index + 1 &&
       run.length < maxEntriesPerAnswer &&
       bytes <= maxLineBytesPerMessage;
-    if (fits) run.push(judged);
+    if (fits) run.push(delivery);
     else {
-      run = [judged];
-      bytes = judged.post.line.length;
+      run = [delivery];
+      bytes = delivery.line.length;
       runs.push(run);
     }
   }
@@ -94,7 +105,8 @@ function runsOf(entries: readonly JudgedEntry[], session: Session): readonly (re
 
 /** Members who are sent the same get the same bytes, which are made once. */
 function encodedPush(
-  run: readonly JudgedEntry[],
+  conversation: Hex,
+  run: readonly Delivery[],
   checkpoint: CheckpointRecord,
   made: Map<string, Uint8Array>,
 ): Uint8Array {
@@ -104,9 +116,9 @@ function encodedPush(
   if (known !== undefined || first === undefined) return known ?? new Uint8Array(0);
   const message: ServerMessage = {
     type: "pushed",
-    conversation: first.post.entry.conversation,
+    conversation,
     from: first.index,
-    entries: run.map(({ at, post }) => ({ at, line: post.line })),
+    entries: run.map(({ at, line }) => ({ at, line })),
     checkpoint,
   };
   const encoded = encodeJson(serverMessageSchema, message);

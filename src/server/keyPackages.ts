@@ -3,8 +3,10 @@ import { sha256 } from "../crypto/crypto.ts";
 import { deviceId, verifyDeviceIdentity } from "../group/device.ts";
 import { GroupError } from "../group/groupError.ts";
 import { inspectKeyPackage } from "../group/keyPackage.ts";
-import type { KeyPackageRecord } from "../store/keyPackageStore.ts";
+import type { KeyPackageRecord, KeyPackageStore } from "../store/keyPackageStore.ts";
 import type { Request, ServerMessage } from "../wire/sessionMessages.ts";
+import { offeredOperator } from "./offeredOperator.ts";
+import { certificateRecord } from "./person.ts";
 import { Refusal, tryLater } from "./refusal.ts";
 import { retention } from "./serverLimits.ts";
 import type { Services } from "./services.ts";
@@ -12,6 +14,7 @@ import type { Member } from "./sessionRegistry.ts";
 
 type Publish = Extract<Request, { type: "publish_key_packages" }>;
 type Fetch = Extract<Request, { type: "fetch_key_packages" }>;
+type FetchOperators = Extract<Request, { type: "fetch_operator_key_package" }>;
 
 /** How far in the future the beginning of a key package's lifetime may be: clocks differ. */
 const maxClockDifferenceMs = 5 * 60 * 1_000;
@@ -58,32 +61,62 @@ export async function publishKeyPackages(
 export async function fetchKeyPackages(
   request: Fetch,
   member: Member,
-  { store, limits, certificates, now }: KeyPackageServices,
+  services: KeyPackageServices,
 ): Promise<ServerMessage> {
-  const nowMs = now();
   const { id, username } = request;
-  const account = await store.accounts.byUsername(username);
+  const account = await services.store.accounts.byUsername(username);
   if (account?.certificate === undefined) throw new Refusal("NOT_FOUND", `there is no account ${username}`);
-  const requester = { subject: `take:${member.person}`, ...limits.keyPackageTakes, nowMs };
-  const target = {
-    subject: `take:${member.person}:${account.certificate.person}`,
-    ...limits.keyPackageTakesPerTarget,
-    nowMs,
-  };
-  const waitMs = (await store.accounts.takeToken(requester)) || (await store.accounts.takeToken(target));
-  if (waitMs > 0) throw tryLater("too many key packages taken", waitMs);
-  const { fingerprint } = account.certificate;
-  await certificates.load([fingerprint]);
-  const usable = !account.disabled && certificates.isGood(fingerprint, nowMs);
-  const taken = usable ? await store.keyPackages.take(fingerprint, nowMs) : undefined;
-  if (taken === undefined)
-    throw new Refusal("NO_KEY_PACKAGE", `${username} has no key package here at the moment`);
+  const { fingerprint, person } = account.certificate;
+  await chargeTake(person, member, services);
+  const taken = account.disabled ? undefined : await takeGood(fingerprint, services);
+  if (taken === undefined) throw noKeyPackage(username);
   return {
     type: "key_packages",
     id,
     username,
     packages: [{ package: taken.package, last_resort: taken.lastResort }],
   };
+}
+
+/** @throws {Refusal} `NOT_FOUND`, `TRY_LATER`, `NO_KEY_PACKAGE` */
+export async function fetchOperatorKeyPackage(
+  { id }: FetchOperators,
+  member: Member,
+  services: KeyPackageServices & Pick<Services, "identity" | "offersOperator">,
+): Promise<ServerMessage> {
+  const operator = await offeredOperator(services);
+  if (operator === undefined) throw new Refusal("NOT_FOUND", "this server's operator can't be reached here");
+  const { person } = certificateRecord(services.identity.verified, "server");
+  await chargeTake(person, member, services);
+  const taken = await takeGood(operator.fingerprint, services);
+  if (taken === undefined) throw noKeyPackage(operator.name);
+  return { type: "operator_key_package", id, package: taken.package, last_resort: taken.lastResort };
+}
+
+/** @param target the person whose package it is @throws {Refusal} `TRY_LATER` */
+async function chargeTake(
+  target: Hex,
+  { person }: Member,
+  { store, limits, now }: KeyPackageServices,
+): Promise<void> {
+  const nowMs = now();
+  const ofRequester = { subject: `take:${person}`, ...limits.keyPackageTakes, nowMs };
+  const ofTarget = { subject: `take:${person}:${target}`, ...limits.keyPackageTakesPerTarget, nowMs };
+  const waitMs = (await store.accounts.takeToken(ofRequester)) || (await store.accounts.takeToken(ofTarget));
+  if (waitMs > 0) throw tryLater("too many key packages taken", waitMs);
+}
+
+/** Nobody is to be let in under a certificate that is no good any more. */
+async function takeGood(
+  fingerprint: Hex,
+  { store, certificates, now }: KeyPackageServices,
+): ReturnType<KeyPackageStore["take"]> {
+  await certificates.load([fingerprint]);
+  return certificates.isGood(fingerprint, now()) ? store.keyPackages.take(fingerprint, now()) : undefined;
+}
+
+function noKeyPackage(name: string): Refusal {
+  return new Refusal("NO_KEY_PACKAGE", `${name} has no key package here at the moment`);
 }
 
 interface Inspected {

@@ -19,6 +19,8 @@ const stopMs = 6_000;
 interface ListenerOptions {
   readonly host: string;
   readonly port: number;
+  /** Whether other processes may share the port. */
+  readonly reusePort?: boolean;
   readonly limits: ServerLimits;
   readonly log: ServerLog;
   readonly meter: ServerMeter;
@@ -42,12 +44,13 @@ export class Listener {
   /** @throws {ServerError} `PORT_IN_USE`, `PORT_FORBIDDEN`, `ADDRESS_UNAVAILABLE`, `LISTEN_FAILED` */
   constructor(options: ListenerOptions) {
     this.#options = options;
-    const { host, port } = options;
+    const { host, port, reusePort = false } = options;
     try {
       this.#socket = Bun.listen<Connection | undefined>({
         hostname: host,
         port,
-        exclusive: true,
+        // The runtime knows the option, its types don't.
+        ...(reusePort ? { reusePort } : { exclusive: true }),
         socket: {
           open: (socket) => this.#opened(socket),
           data: (socket, chunk) => socket.data?.received(chunk),

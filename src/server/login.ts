@@ -1,25 +1,25 @@
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { Account } from "../store/accountStore.ts";
 import type { KeyPackageCount } from "../store/keyPackageStore.ts";
-import type { LoginRequest, Request } from "../wire/sessionMessages.ts";
-import type { Accounts } from "./accounts.ts";
+import type { LoginRequest } from "../wire/loginMessages.ts";
+import type { OfferedOperator } from "../wire/operatorMessages.ts";
+import type { Request } from "../wire/sessionMessages.ts";
+import type { Accounts, Entry } from "./accounts.ts";
+import type { AccountWatch } from "./accountWatch.ts";
 import type { Connection } from "./connection.ts";
+import { offeredOperator } from "./offeredOperator.ts";
 import { certificateRecord } from "./person.ts";
 import { Refusal } from "./refusal.ts";
 import { answerFailure } from "./requestFailure.ts";
 import type { RequestReader } from "./requests.ts";
-import type { ServerLimits } from "./serverLimits.ts";
-import type { ServerLog } from "./serverLog.ts";
-import type { ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import type { Member } from "./sessionRegistry.ts";
+import type { Ticket } from "./tickets.ts";
 import { timed } from "./timed.ts";
 
-export interface LoginServices extends Pick<Services, "store" | "certificates" | "now"> {
+export interface LoginServices extends Services {
   readonly accounts: Accounts;
-  readonly limits: ServerLimits;
-  readonly log: ServerLog;
-  readonly meter: ServerMeter;
+  readonly accountWatch: AccountWatch;
 }
 
 /** Who is on the other end of a channel that has been established. */
@@ -29,14 +29,23 @@ export interface Peer {
   readonly network: string;
   /** `[SESSION-001]` */
   readonly tag: string;
+  /** IP address and port, for people. */
+  readonly address: string;
 }
 
-export interface Login {
+/** A login that succeeded and is still to be answered. */
+export interface LoggedIn {
   readonly member: Member;
-  /** Of the request, which is still to be answered. */
-  readonly id: number;
-  /** The key packages that wait for its certificate. */
-  readonly waiting: KeyPackageCount;
+  readonly login: {
+    /** Of the request. */
+    readonly id: number;
+    readonly ticket: Ticket;
+    /** Which of the account's sessions it begins. */
+    readonly number: number;
+    /** The key packages that wait for its certificate. */
+    readonly waiting: KeyPackageCount;
+    readonly operator: OfferedOperator | undefined;
+  };
 }
 
 /** @returns who logged in or registered, once the store has given everything that the answer says */
@@ -45,8 +54,9 @@ export async function logIn(
   reader: RequestReader,
   peer: Peer,
   services: LoginServices,
-): Promise<Login> {
-  const { accounts, store, certificates, now, limits, log, meter } = services;
+): Promise<LoggedIn> {
+  const { accounts, accountWatch, certificates, store, limits, now, log, meter } = services;
+  let hasResumed = false;
   connection.deadlineMs = performance.now() + limits.loginMs;
   for (;;) {
     const request = reader.read(await connection.receive());
@@ -57,15 +67,23 @@ export async function logIn(
     try {
       // The time that the server needs doesn't count against the client.
       connection.deadlineMs = Number.POSITIVE_INFINITY;
-      const account = await timed(
+      if (request.type === "resume" && hasResumed)
+        throw new Refusal("UNEXPECTED", "a connection can be resumed to once");
+      hasResumed ||= request.type === "resume";
+      const { account, ticket } = await timed(
         () => authenticate(request, peer, accounts),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      const member = memberOf(account, peer);
+      const member = memberOf(account, peer, now());
       await certificates.load([member.fingerprint]);
       const waiting = await store.keyPackages.count(member.fingerprint, now());
-      return { member, id: request.id, waiting };
+      const operator = await offeredOperator(services);
+      // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
+      connection.requireOpen();
+      const number = await accountWatch.begin(account.id);
+      return { member, login: { id: request.id, ticket, number, waiting, operator } };
     } catch (error) {
+      connection.requireOpen();
       answerFailure(error, request, { connection, tag: peer.tag, log });
       await connection.whenWritable();
       connection.deadlineMs = performance.now() + limits.loginMs;
@@ -73,19 +91,24 @@ export async function logIn(
   }
 }
 
-function authenticate(request: Request | LoginRequest, peer: Peer, accounts: Accounts): Promise<Account> {
+function authenticate(request: Request | LoginRequest, peer: Peer, accounts: Accounts): Promise<Entry> {
   switch (request.type) {
     case "register":
       return accounts.register(request, peer);
     case "login":
+    case "renew":
       return accounts.login(request, peer);
+    case "change_password":
+      return accounts.changePassword(request, peer);
+    case "resume":
+      return accounts.resume(request, peer);
     default:
       throw new Refusal("UNEXPECTED", "log in or register first");
   }
 }
 
-function memberOf(account: Account, { certificate, tag }: Peer): Member {
+function memberOf(account: Account, { certificate, tag, address }: Peer, sinceMs: number): Member {
   const { fingerprint, person } = certificateRecord(certificate, "user");
   const { id, username, email } = account;
-  return { account: id, username, email, person, fingerprint, certificate, tag };
+  return { account: id, username, email, person, fingerprint, certificate, tag, address, sinceMs };
 }

@@ -43,17 +43,19 @@ export class OwnIdentity implements ServerIdentity {
   }
 
   /**
-   * Conversations know their server by a name of its certificate, so no name may go.
+   * Conversations know their server by a name of its certificate, so no name may go; and its operator by the first, which
+   * has to stay the first.
    *
    * @throws {ServerError} `CERTIFICATE_REFUSED`
    */
   requireSameNames({ verified }: ServerIdentity): void {
     const names = serverNames(verified.certificate);
-    const lost = serverNames(this.verified.certificate).find((name) => !names.includes(name));
+    const [first, ...others] = serverNames(this.verified.certificate);
+    const lost = names[0] === first ? others.find((name) => !names.includes(name)) : first;
     if (lost !== undefined)
       throw new ServerError(
         "CERTIFICATE_REFUSED",
-        `the new certificate is not for ${lost}, a name that conversations here know the server by`,
+        `the new certificate is not for ${lost}, ${lost === first ? "which its first name has to be" : "a name that conversations here know the server by"}`,
       );
   }
 

@@ -174,7 +174,10 @@ async function addSignature(
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const earlier = await store.receipts.receipt(conversation, size);
     const base = earlier?.signedData ?? signDetached({ content: statement, ...party });
-    const signedData = countersign(mergeSignedData(base, signed), member.fingerprint, party);
+    const merged = mergeSignedData(base, signed);
+    // The operator signs with this very key: it stands there once, and nobody else could date it.
+    const isOwn = member.fingerprint === certificate.fingerprint;
+    const signedData = isOwn ? merged : countersign(merged, member.fingerprint, party);
     if (signedData.length > maxReceiptBytes)
       throw new Refusal("TOO_MANY", `a receipt has at most ${maxReceiptBytes} bytes, sign another size`);
     const record = { conversation, size, statement, signedData, version: (earlier?.version ?? 0) + 1 };
@@ -184,9 +187,20 @@ async function addSignature(
   throw new Refusal("UNAVAILABLE", "too many sign this receipt at the moment, try again");
 }
 
+/** Tells the members who are online here of a receipt that somebody has signed elsewhere. @throws {StoreError} */
+export async function tellReceipt(
+  services: Pick<Services, "store" | "sessions">,
+  conversation: Hex,
+  size: number,
+): Promise<void> {
+  if (services.sessions.isEmpty) return;
+  const record = await services.store.receipts.receipt(conversation, size);
+  if (record !== undefined) await pushReceipt(services, undefined, record);
+}
+
 async function pushReceipt(
-  { store, sessions }: ReceiptServices,
-  signer: Session,
+  { store, sessions }: Pick<Services, "store" | "sessions">,
+  signer: Session | undefined,
   receipt: { conversation: Hex; size: number; signedData: Uint8Array },
 ): Promise<void> {
   const { conversation, size, signedData } = receipt;

@@ -1,15 +1,14 @@
 import type { Hex } from "../base/hex.ts";
 import { type Entry, parseEntry } from "../log/entry.ts";
 import { LogError } from "../log/logError.ts";
-import type { CheckpointRecord } from "../store/logStore.ts";
+import type { LogChange } from "../store/changeFeed.ts";
 import type { ServerMessage } from "../wire/sessionMessages.ts";
-import { checkpointFor, signState } from "./checkpoints.ts";
-import type { ConversationLogs, FollowedLog } from "./conversationLogs.ts";
-import { deliver } from "./delivery.ts";
+import type { ConversationLogs } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
-import { type JudgedEntry, type Judgement, judgePosts, type Post } from "./entryJudge.ts";
-import { LateDelivery } from "./lateDelivery.ts";
-import { logAppendOf } from "./logAppend.ts";
+import type { Post } from "./entryJudge.ts";
+import { ForeignEntries } from "./foreignEntries.ts";
+import { LogWriter } from "./logWriter.ts";
+import { tellReceipt } from "./receipts.ts";
 import { Refusal, refusalOf, refused } from "./refusal.ts";
 import type { Restoration } from "./restoration.ts";
 import type { ServerMeter } from "./serverMeter.ts";
@@ -18,35 +17,44 @@ import type { Session } from "./sessionRegistry.ts";
 
 /** Most posts to one log that are judged, stored and answered together. */
 const maxBatch = 256;
-/** How often a batch is judged anew because somebody else appended to its log meanwhile. */
-const maxAttempts = 8;
-/** How often the store is asked for the outcome of an append whose answer was lost. */
-const lateEveryMs = 1_000;
+/** When the store has failed it is asked again so much later. */
+const retryMs = 1_000;
 
 type RelayServices = Pick<
   Services,
   "store" | "identity" | "certificates" | "limits" | "now" | "sessions" | "log" | "meter"
 > & { readonly logs: ConversationLogs; readonly restoration: Restoration };
 
-/** Posts to one log that wait for their turn; while there is one, somebody works on it. */
-type Queue = Post[];
+/** What waits for its turn at one log; while there is something, somebody works on it. */
+interface Work {
+  readonly posts: Post[];
+  /** What has come into the log past this process. */
+  news: LogChange | undefined;
+  /** Sizes that somebody has signed a receipt over elsewhere. */
+  readonly receipts: Set<number>;
+  readonly done: (() => void)[];
+}
 
 /**
  * Takes entries into the logs. The posts that arrive in one turn of the event loop are judged in their order, log by log;
  * those that may stand are stored in one transaction under one checkpoint per log, and only when that is durable are
- * they answered and pushed.
+ * they answered and pushed. What others have put into a log is pushed in the same queue, so that everybody gets it in order.
  */
 export class Relay {
   readonly #services: RelayServices;
-  readonly #queues = new Map<Hex, Queue>();
+  readonly #foreign: ForeignEntries;
+  readonly #writer: LogWriter;
+  readonly #work = new Map<Hex, Work>();
   readonly #idle: (() => void)[] = [];
-  readonly #late: LateDelivery;
-  #lateTimer: ReturnType<typeof setTimeout> | undefined;
+  /** What could not be told because the store has failed. */
+  readonly #late = new Map<Hex, LogChange>();
+  #lateTimer: Timer | undefined;
   #closing = false;
 
   constructor(services: RelayServices) {
     this.#services = services;
-    this.#late = new LateDelivery(services);
+    this.#foreign = new ForeignEntries(services);
+    this.#writer = new LogWriter(services, this.#foreign, (change) => this.#retry(change));
   }
 
   /**
@@ -61,10 +69,30 @@ export class Relay {
     const { conversation, sender } = entry;
     if (sender !== session.member.fingerprint)
       throw new Refusal("UNKNOWN_SENDER", "the entry is not by the certificate of this session");
-    const post = { id, line, entry, session, ...answering(session, settled, this.#services.meter) };
-    const queue = this.#queues.get(conversation);
-    if (queue === undefined) this.#begin(conversation, [post]);
-    else queue.push(post);
+    const answers = answering(session, settled, this.#services.meter);
+    this.#at(conversation).posts.push({ id, line, entry, session, ...answers });
+  }
+
+  /** A log has gone on past this process. @returns when those who are online were told, or that failed */
+  follow(news: LogChange): Promise<void> {
+    const work = this.#at(news.conversation);
+    work.news = merged(work.news, news);
+    return new Promise((resolve) => work.done.push(resolve));
+  }
+
+  /** Somebody has signed a receipt elsewhere. */
+  followReceipt(conversation: Hex, size: number): void {
+    this.#at(conversation).receipts.add(size);
+  }
+
+  /** Changes of others may have been missed. */
+  forgetReaders(): void {
+    this.#foreign.forgetReaders();
+  }
+
+  /** The logs may be shorter than they were, and have other members. */
+  forgetLogs(): void {
+    this.#foreign.forget();
   }
 
   /** From now on posts are refused with `UNAVAILABLE`. */
@@ -75,152 +103,97 @@ export class Relay {
 
   /** Posts that nobody works on yet. */
   get waiting(): number {
-    return [...this.#queues.values()].reduce((sum, queue) => sum + queue.length, 0);
+    return [...this.#work.values()].reduce((sum, { posts }) => sum + posts.length, 0);
   }
 
   /** Resolves when everything that was queued has been answered. */
   async whenIdle(): Promise<void> {
-    while (this.#queues.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    while (this.#work.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  #begin(conversation: Hex, queue: Queue): void {
-    this.#queues.set(conversation, queue);
-    setImmediate(() => void this.#work(conversation));
+  #at(conversation: Hex): Work {
+    const known = this.#work.get(conversation);
+    if (known !== undefined) return known;
+    const work: Work = { posts: [], news: undefined, receipts: new Set(), done: [] };
+    this.#work.set(conversation, work);
+    setImmediate(() => void this.#run(conversation, work));
+    return work;
   }
 
-  async #work(conversation: Hex): Promise<void> {
-    const queue = this.#queues.get(conversation) ?? [];
-    do {
-      const posts = queue.splice(0, maxBatch);
+  async #run(conversation: Hex, work: Work): Promise<void> {
+    const { posts, receipts, done } = work;
+    while (posts.length > 0 || work.news !== undefined || receipts.size > 0) {
+      const told = done.splice(0);
+      await this.#tell(conversation, work);
+      for (const resolve of told) resolve();
+      const batch = posts.splice(0, maxBatch);
       try {
-        await this.#process(conversation, posts);
+        if (batch.length > 0) await this.#writer.write(conversation, batch);
       } catch (error) {
         // Whether the entries are durable is unknown; the clients post again, and the size of the log will tell.
         const refusal = refusalOf(error);
         // That the store fails is told once, by whoever watches it.
         if (refusal.code === "INTERNAL")
           this.#services.log("ERROR", `conversation ${conversation}: ${describeError(error)}`);
-        for (const post of posts) post.answer(refused(post.id, refusal));
+        for (const post of batch) post.answer(refused(post.id, refusal));
       }
-    } while (queue.length > 0);
-    this.#queues.delete(conversation);
+    }
+    this.#work.delete(conversation);
     for (const wake of this.#idle.splice(0)) wake();
-    this.#seeToLate();
   }
 
-  /** What may have come to stand unseen must not wait for the next post. */
-  #seeToLate(): void {
-    if (this.#closing || this.#lateTimer !== undefined || this.#late.conversations.length === 0) return;
-    this.#lateTimer = setTimeout(() => {
-      this.#lateTimer = undefined;
-      for (const conversation of this.#late.conversations)
-        if (!this.#queues.has(conversation)) this.#begin(conversation, []);
-    }, lateEveryMs);
-  }
-
-  async #process(conversation: Hex, posts: readonly Post[]): Promise<void> {
-    const { logs, sessions, identity, now, meter, restoration } = this.#services;
-    let rest = posts;
-    if (this.#late.has(conversation)) await this.#late.settle(conversation, await logs.open(conversation));
-    for (let attempt = 0; attempt < maxAttempts && rest.length > 0; attempt++) {
-      const log = await logs.open(conversation);
-      const entries = rest.map(({ entry }) => entry);
-      const context = await logs.prepare(conversation, log?.roots, entries);
-      const judgements = await judgePosts(this.#services, log, rest, context);
-      const accepted = judgements.flatMap((one) => (one.kind === "accepted" ? [one.judged] : []));
-      const [first] = accepted;
-      const held = first && (await restoration.hindrance((first.before ?? first.after).roster));
-      if (held !== undefined) {
-        for (const { post } of accepted) post.answer(refused(post.id, held));
-        await this.#answerOthers(judgements);
+  /** What others have done: first their entries, then the receipts over them. */
+  async #tell(conversation: Hex, work: Work): Promise<void> {
+    const { receipts } = work;
+    const news = this.#newsOf(conversation, work);
+    try {
+      if (news !== undefined) await this.#foreign.tell(news);
+      for (const size of receipts) {
+        receipts.delete(size);
+        await tellReceipt(this.#services, conversation, size);
+      }
+    } catch (error) {
+      // While the store is away there is nothing to say of this log. What fails otherwise would fail again.
+      if (refusalOf(error).code === "UNAVAILABLE") {
+        if (news !== undefined) this.#retry(news);
         return;
       }
-      const outcome = await this.#append(log, accepted);
-      if (outcome.kind === "conflict") continue;
-      if (outcome.kind === "refused") {
-        // The others may stand without it.
-        const { post, refusal } = outcome;
-        rest = rest.filter((one) => one !== post);
-        post.answer(refused(post.id, refusal));
-        continue;
-      }
-      // First what is durable now: whatever fails after this must not keep it from those who are online.
-      if (outcome.kind === "stored")
-        deliver({
-          accepted,
-          checkpoint: outcome.checkpoint,
-          sessions,
-          meter,
-          sign: ({ after, at }) => signState(after, identity, Math.max(now(), at)),
-        });
-      await this.#answerOthers(judgements);
-      return;
-    }
-    const busy = new Refusal("UNAVAILABLE", "the log is too busy at the moment, try again");
-    for (const post of rest) post.answer(refused(post.id, busy));
-  }
-
-  async #append(log: FollowedLog | undefined, accepted: readonly JudgedEntry[]): Promise<Appended> {
-    const [first] = accepted;
-    const last = accepted.at(-1);
-    if (first === undefined || last === undefined) return { kind: "nothing" };
-    const { logs, store, identity, now } = this.#services;
-    const checkpoint = signState(last.after, identity, Math.max(now(), last.at));
-    const append = logAppendOf(accepted, checkpoint);
-    const outcome = await store.log.append(append).catch((error: unknown) => {
-      this.#late.note(append.conversation, log?.state);
-      throw error;
-    });
-    switch (outcome.kind) {
-      case "appended": {
-        const roots = new Map(log?.roots);
-        for (const { after } of accepted) roots.set(after.size, after.root);
-        logs.advance(last.after, roots);
-        return { kind: "stored", checkpoint };
-      }
-      case "conflict":
-        return outcome;
-      case "pair_exists": {
-        const refusal = new Refusal("CONVERSATION_EXISTS", "you two have a conversation already", {
-          detail: outcome.conversation,
-        });
-        return { kind: "refused", post: first.post, refusal };
-      }
-      case "blob_missing": {
-        const { sha256 } = outcome;
-        const naming = accepted.find(({ blobs }) => blobs.some((blob) => blob.sha256 === sha256)) ?? last;
-        const refusal = new Refusal("BAD_BLOB", `upload the blob ${sha256} before the entry that names it`);
-        return { kind: "refused", post: naming.post, refusal };
-      }
+      const reason = describeError(error);
+      this.#services.log("ERROR", `conversation ${conversation}: not told what others did: ${reason}`);
     }
   }
 
-  /** Whoever posted what stands there already, or may not. */
-  async #answerOthers(judgements: readonly Judgement[]): Promise<void> {
-    const { store } = this.#services;
-    for (const judgement of judgements) {
-      if (judgement.kind === "accepted") continue;
-      const { post } = judgement;
-      const { id, entry, session } = post;
-      if (judgement.kind === "refused") {
-        post.answer(refused(id, judgement.refusal));
-        continue;
-      }
-      const { conversation } = entry;
-      const { index, at } = judgement;
-      const visibleSize = await store.log.visibleSize(conversation, session.member.person);
-      const checkpoint = await checkpointFor(this.#services, conversation, visibleSize);
-      if (checkpoint === undefined) throw new Refusal("INTERNAL", "a stored log has no checkpoint");
-      post.answer({ type: "accepted", id, conversation, index, at, checkpoint });
-    }
+  /** @returns what is to be told now, with what could not be told when it came: nothing of the log goes before that */
+  #newsOf(conversation: Hex, work: Work): LogChange | undefined {
+    const late = this.#late.get(conversation);
+    const news = work.news === undefined ? late : merged(late, work.news);
+    this.#late.delete(conversation);
+    work.news = undefined;
+    return news;
+  }
+
+  #retry(news: LogChange): void {
+    if (this.#closing) return;
+    const { conversation } = news;
+    this.#late.set(conversation, merged(this.#late.get(conversation), news));
+    this.#lateTimer ??= setTimeout(() => {
+      this.#lateTimer = undefined;
+      const late = [...this.#late.values()];
+      this.#late.clear();
+      for (const one of late) void this.follow(one);
+    }, retryMs);
   }
 }
 
-type Appended =
-  | { readonly kind: "nothing" }
-  | { readonly kind: "stored"; readonly checkpoint: CheckpointRecord }
-  | { readonly kind: "conflict" }
-  | { readonly kind: "refused"; readonly post: Post; readonly refusal: Refusal };
+function merged(earlier: LogChange | undefined, later: LogChange): LogChange {
+  if (earlier === undefined) return later;
+  return {
+    ...later,
+    from: Math.min(earlier.from, later.from),
+    size: Math.max(earlier.size, later.size),
+    members: earlier.members || later.members,
+  };
+}
 
 function parsed(line: string): Entry {
   try {

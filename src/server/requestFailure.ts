@@ -1,3 +1,4 @@
+import { isLoginType } from "../wire/loginMessages.ts";
 import { type ServerMessage, serverMessageSchema } from "../wire/sessionMessages.ts";
 import { describeError } from "./describeError.ts";
 import { refusalOf, refused } from "./refusal.ts";
@@ -17,8 +18,7 @@ export function answerFailure(
   // That the store fails is told once, by whoever watches it.
   if (refusal.code === "INTERNAL")
     to.log("ERROR", `${to.tag} ${request.type} failed: ${describeError(error)}`);
-  else if (request.type === "login" || request.type === "register")
-    to.log("WARNING", `${to.tag} ${request.type} refused: ${refusal.code}`);
+  else if (isLoginType(request.type)) to.log("WARNING", `${to.tag} ${request.type} refused: ${refusal.code}`);
   to.connection.send(refused(request.id, refusal));
 }
 

@@ -1,12 +1,8 @@
 import { decodeJson, type Schema, SchemaError } from "../base/schema.ts";
 import { ChannelError } from "../channel/channelError.ts";
 import { maxSessionFrameBytes } from "../wire/frame.ts";
-import {
-  type LoginRequest,
-  loginRequestSchema,
-  type Request,
-  requestSchema,
-} from "../wire/sessionMessages.ts";
+import { type LoginRequest, loginRequestSchema } from "../wire/loginMessages.ts";
+import { type Request, requestSchema } from "../wire/sessionMessages.ts";
 import { WireError } from "../wire/wireError.ts";
 
 /** Reads the requests of one client, which controls every byte. */

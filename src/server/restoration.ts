@@ -4,6 +4,7 @@ import type { RosterRow } from "../log/roster.ts";
 import type { Restoration as Stage } from "../store/restorationStore.ts";
 import type { Store } from "../store/store.ts";
 import type { CertificateBook } from "./certificateBook.ts";
+import { describeError } from "./describeError.ts";
 import { Refusal } from "./refusal.ts";
 import type { ServerLog } from "./serverLog.ts";
 import type { Member, Session, SessionRegistry } from "./sessionRegistry.ts";
@@ -16,6 +17,13 @@ interface RestorationServices {
   readonly log: ServerLog;
 }
 
+/** Why a wait begins. */
+interface Cause {
+  readonly reason: string;
+  /** Whose request has shown it: its session goes on. */
+  readonly except?: Session;
+}
+
 /**
  * A store that was put back to an older state lacks entries that its server has signed for. Until the device of every
  * certificate in a roster was heard, its log takes no posts: what they would come to stand behind may not be the end,
@@ -23,10 +31,18 @@ interface RestorationServices {
  */
 export class Restoration {
   readonly #services: RestorationServices;
+  readonly #onBegin: () => void;
   #stage: Stage | undefined;
+  /** How often something else has changed the stage, and how much of that `#stage` was read behind. */
+  #changes = 0;
+  #read = 0;
+  /** What this process is beginning a wait for. */
+  #cause: Cause | undefined;
 
-  constructor(services: RestorationServices) {
+  /** @param onBegin called when a wait begins: logs may be shorter than they were */
+  constructor(services: RestorationServices, onBegin: () => void) {
     this.#services = services;
+    this.#onBegin = onBegin;
   }
 
   /** Whether posts are held back, as far as this process has seen. */
@@ -36,28 +52,38 @@ export class Restoration {
 
   /** To be called at the start: a copy that is served from begins to wait. */
   async open(): Promise<void> {
-    await this.#read();
-    if (this.#stage?.stage === "copied") await this.#begin("The store is a copy of an earlier state");
-    else if (this.isWaiting) this.#announce("The store was put back to an earlier state");
+    await this.#look();
+    if (this.#stage?.stage === "copied")
+      await this.#begin({ reason: "The store is a copy of an earlier state" });
   }
 
   /** The store has fewer entries than it had while this process was looking. */
   async lost(conversation: Hex): Promise<void> {
-    await this.#read();
-    if (!this.isWaiting) await this.#begin(`The store has lost entries of conversation ${conversation}`);
+    await this.#look();
+    if (!this.isWaiting)
+      await this.#begin({ reason: `The store has lost entries of conversation ${conversation}` });
+  }
+
+  /** Another process may have begun a wait. Until that is known nothing is stored here without asking. */
+  changed(): void {
+    this.#changes += 1;
+    this.#look().catch((error: unknown) => {
+      this.#services.log("WARNING", `Not known whether the store was put back: ${describeError(error)}`);
+    });
   }
 
   /** Somebody has shown a signature of this server over more than its store has, made at `signedAtMs`. */
   async shown(signedAtMs: number, by: Session): Promise<void> {
-    await this.#read();
+    await this.#look();
     // What was signed before an earlier wait began may have been lost then.
     if (this.isWaiting || (this.#stage !== undefined && signedAtMs < this.#stage.atMs)) return;
-    await this.#begin(`${by.member.tag} has shown that the store lacks what this server has signed for`, by);
+    const reason = `${by.member.tag} has shown that the store lacks what this server has signed for`;
+    await this.#begin({ reason, except: by });
   }
 
   /** A client has handed back all that it holds. */
   async heard({ fingerprint }: Member): Promise<void> {
-    await this.#read();
+    await this.#look();
     if (this.isWaiting) await this.#services.store.restoration.hear(fingerprint);
   }
 
@@ -66,8 +92,8 @@ export class Restoration {
    * @returns why nothing can come to stand yet: one of them was not heard that still could be
    */
   async hindrance(roster: readonly RosterRow[]): Promise<Refusal | undefined> {
-    if (!this.isWaiting) return undefined;
-    await this.#read();
+    if (!this.isWaiting && this.#read === this.#changes) return undefined;
+    await this.#look();
     if (!this.isWaiting) return undefined;
     const { store, certificates, now } = this.#services;
     const unheard = await store.restoration.unheard(roster.map(({ fingerprint }) => fingerprint));
@@ -84,18 +110,31 @@ export class Restoration {
   }
 
   /** Other processes, and the operator's command, work on the same store. */
-  async #read(): Promise<void> {
-    this.#stage = await this.#services.store.restoration.current();
+  async #look(): Promise<void> {
+    const changes = this.#changes;
+    const stage = await this.#services.store.restoration.current();
+    if (changes < this.#read) return;
+    this.#read = changes;
+    const isNew = stage?.stage === "waiting" && !(this.isWaiting && this.#stage?.atMs === stage.atMs);
+    this.#stage = stage;
+    if (isNew) this.#wait();
   }
 
-  /** @param except whose request this is about: it goes on */
-  async #begin(reason: string, except?: Session): Promise<void> {
-    const { store, sessions, now } = this.#services;
+  async #begin(cause: Cause): Promise<void> {
+    const { store, now } = this.#services;
+    this.#cause = cause;
     await store.restoration.begin(now());
-    await this.#read();
+    await this.#look();
+  }
+
+  /** A wait has begun, here or in another process. */
+  #wait(): void {
+    const { reason, except } = this.#cause ?? { reason: "The store was put back to an earlier state" };
+    this.#cause = undefined;
     this.#announce(reason);
+    this.#onBegin();
     // When they log in again they hand back what they hold.
-    for (const session of [...sessions.all()])
+    for (const session of [...this.#services.sessions.all()])
       if (session !== except)
         session.end(new ChannelError("SHUTTING_DOWN", "the store was put back to an earlier state"));
   }

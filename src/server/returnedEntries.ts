@@ -6,6 +6,7 @@ import { verifyCheckpoint } from "../log/checkpoint.ts";
 import { type LogContext, type LogState, verifyEntry } from "../log/conversationLog.ts";
 import { type Entry, leafHash, parseEntry } from "../log/entry.ts";
 import { LogError } from "../log/logError.ts";
+import { isServer } from "../log/memberIdentity.ts";
 import { appendLeaf, emptyFrontier, rootOf } from "../log/merkle.ts";
 import { decodeCertificate } from "../pki/certificate.ts";
 import { serverNames } from "../pki/identity.ts";
@@ -16,9 +17,10 @@ import { signState } from "./checkpoints.ts";
 import { type ConversationLogs, certificatesOf, type FollowedLog } from "./conversationLogs.ts";
 import type { JudgedEntry } from "./entryJudge.ts";
 import { namedBlobs } from "./groupCheck.ts";
-import { logAppendOf } from "./logAppend.ts";
+import { logAppendOf, logChangeOf } from "./logAppend.ts";
 import { certificateRecord, personId, personsOf } from "./person.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
+import type { Relay } from "./relay.ts";
 import type { Restoration } from "./restoration.ts";
 import type { Services } from "./services.ts";
 import type { Session } from "./sessionRegistry.ts";
@@ -29,6 +31,7 @@ type Taken = Extract<ServerMessage, { type: "entries_taken" }>;
 export interface ReturnServices
   extends Pick<Services, "store" | "identity" | "certificates" | "anchors" | "sessions" | "now" | "log"> {
   readonly logs: ConversationLogs;
+  readonly relay: Relay;
   readonly restoration: Restoration;
 }
 
@@ -69,7 +72,8 @@ export async function returnEntries(
   const state = last.after;
   const covering =
     state.size === checkpoint.size ? checkpoint : signState(state, services.identity, services.now());
-  const outcome = await store.log.append(logAppendOf(judged, covering));
+  const append = logAppendOf(judged, covering);
+  const outcome = await store.log.append(append);
   switch (outcome.kind) {
     case "conflict":
       return taken(outcome.size);
@@ -89,10 +93,7 @@ export async function returnEntries(
     "INFO",
     `${session.member.tag} has handed back ${judged.length} entries of conversation ${conversation}`,
   );
-  for (const person of last.audience)
-    for (const other of services.sessions.of(person))
-      if (other !== session)
-        other.send({ type: "pushed", conversation, from, entries: request.entries, checkpoint: covering });
+  void services.relay.follow(logChangeOf(append));
   return taken(state.size);
 }
 
@@ -156,19 +157,18 @@ class ReturnedChains {
   /** Brings those that entries and checkpoint name into the store, once all was found good. @throws {Refusal} `CERTIFICATE_INVALID` */
   async keep(entries: readonly ReturnedEntry[]): Promise<void> {
     const { checkpoint } = this.#request;
-    await this.#keep(checkpoint.server, checkpoint.at, "server");
-    for (const { entry, at } of entries) {
-      const body = decodedBody(entry);
-      const server = body.kind === "create" ? body.body.server.fingerprint : undefined;
-      for (const fingerprint of certificatesOf(entry))
-        await this.#keep(fingerprint, at, fingerprint === server ? "server" : "user");
-    }
+    await this.#keep(checkpoint.server, checkpoint.at);
+    for (const { entry, at } of entries)
+      for (const fingerprint of certificatesOf(entry)) await this.#keep(fingerprint, at);
   }
 
-  async #keep(fingerprint: Hex, at: number, role: "user" | "server"): Promise<void> {
+  async #keep(fingerprint: Hex, at: number): Promise<void> {
     const { certificates, store, now } = this.#services;
     if (certificates.has(fingerprint)) return;
-    const record = certificateRecord(await this.find(fingerprint, at), role);
+    const verified = await this.find(fingerprint, at);
+    // A server's may be its operator's, who is a member.
+    const role = isServer(verified.certificate) ? "server" : "user";
+    const record = certificateRecord(verified, role);
     if ((await store.accounts.putCertificate(record, now())) !== "stored")
       throw new Refusal(
         "CERTIFICATE_INVALID",

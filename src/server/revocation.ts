@@ -32,6 +32,10 @@ interface List {
   readonly issuer: Certificate;
 }
 
+export interface ListInUse extends List {
+  readonly authority: Hex;
+}
+
 /**
  * The newest list that the operator has given of each CA. Past nextUpdate it still says who is revoked; whether it still
  * says who is not is a matter of the policy, and of new sessions only: those who stayed good are not thrown out.
@@ -52,6 +56,11 @@ export class Revocation {
     this.#anchors = options.anchors;
     this.#authorities = options.authorities ?? [];
     this.policy = options.policy ?? defaultCrlPolicy;
+  }
+
+  /** With the name of the CA that signed it. */
+  get lists(): readonly ListInUse[] {
+    return [...this.#lists].map(([authority, list]) => ({ authority, ...list }));
   }
 
   get crls(): readonly Crl[] {

@@ -1,18 +1,21 @@
 import { ChannelError } from "../channel/channelError.ts";
+import type { MessageLink } from "../channel/messageLink.ts";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
-import { personOf } from "../pki/identity.ts";
 import { PkiError } from "../pki/pkiError.ts";
-import { type VerifiedCertificate, verifyPath } from "../pki/verifyPath.ts";
 import type { Store } from "../store/store.ts";
 import { Accounts } from "./accounts.ts";
+import { AccountWatch } from "./accountWatch.ts";
 import { CertificateBook } from "./certificateBook.ts";
+import { ChangeFollower } from "./changeFollower.ts";
+import { clientVerifier } from "./clientVerifier.ts";
 import { ConversationLogs } from "./conversationLogs.ts";
 import { DeliveryMarks } from "./deliveryMarks.ts";
 import { describeError } from "./describeError.ts";
+import { EndingWatch } from "./endingWatch.ts";
 import { ExpiryWatch } from "./expiryWatch.ts";
 import { Listener } from "./listener.ts";
-import { measuredStore } from "./measuredStore.ts";
+import { OperatorSessions } from "./operatorSessions.ts";
 import { OwnIdentity, type ServerIdentity } from "./ownIdentity.ts";
 import { PasswordHasher } from "./passwordHasher.ts";
 import { certificateRecord } from "./person.ts";
@@ -28,13 +31,17 @@ import type { ServerLog } from "./serverLog.ts";
 import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import { runSession, type SessionServices } from "./session.ts";
-import { SessionRegistry } from "./sessionRegistry.ts";
+import { type Member, SessionRegistry } from "./sessionRegistry.ts";
+import { SharedCrls } from "./sharedCrls.ts";
 import { StoreWatch } from "./storeWatch.ts";
+import { Tickets } from "./tickets.ts";
 
 export interface ServerOptions {
   readonly host: string;
   /** 0: the system chooses. */
   readonly port: number;
+  /** Whether other processes of the same user may listen on the same port: Linux deals the connections out to them. */
+  readonly reusePort?: boolean;
   /** The server's certificate, then its intermediates, DER. */
   readonly chain: readonly Uint8Array[];
   readonly key: PrivateKey;
@@ -47,6 +54,8 @@ export interface ServerOptions {
   /** Belongs to the server from the moment `startServer` resolves. */
   readonly store: Store;
   readonly registration: "open" | "closed";
+  /** Whether members may reach the server's operator, as soon as there is one. Default: yes. */
+  readonly offersOperator?: boolean;
   readonly random: (length: number) => Uint8Array;
   /** ms since the epoch */
   readonly now: () => number;
@@ -56,11 +65,21 @@ export interface ServerOptions {
   readonly meter?: ServerMeter;
 }
 
+/** A client that has logged in. */
+export type OnlineMember = Pick<Member, "username" | "email" | "address" | "sinceMs">;
+
 export interface RunningServer extends ServerGauges {
   readonly host: string;
   readonly port: number;
   /** Whether the store works, as far as the requests since have shown. */
   readonly isStoreReachable: boolean;
+  /** Who is logged in, the server's operator apart. */
+  online(): readonly OnlineMember[];
+  /**
+   * A session of the server's operator, who is a member under the server's certificate and needs no login. It takes the
+   * place of an earlier one. It stays under the certificate that is in use now, also when `replaceIdentity` brings another.
+   */
+  attachOperator(): MessageLink;
   /**
    * Takes the newer lists of a file: everybody is sent them, and whoever they name is cut off.
    *
@@ -87,9 +106,8 @@ export interface RunningServer extends ServerGauges {
  * @throws {ServerError} for certificate, key, CRL, host and port; {StoreError}
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { host, now, log, random, registration, anchors, meter = noMeter } = options;
-  const measured = meter === noMeter ? options.store : measuredStore(options.store, meter);
-  const watch = new StoreWatch({ store: measured, now, log });
+  const { host, now, log, random, registration, anchors, offersOperator = true, meter = noMeter } = options;
+  const watch = new StoreWatch({ store: options.store, meter, now, log });
   const { store } = watch;
   const limits: ServerLimits = { ...defaultLimits, ...options.limits };
   const revocation = new Revocation({
@@ -97,7 +115,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     authorities: decodedOrNone(options.chain.slice(1)),
     ...(options.crlPolicy === undefined ? {} : { policy: options.crlPolicy }),
   });
-  if (options.crl !== undefined) revocation.replace(options.crl, now());
+  if (options.crl !== undefined) {
+    revocation.replace(options.crl, now());
+    // Another server may have been given a newer one.
+    const take = (file: Uint8Array) => void revocation.replace(file, now());
+    await new SharedCrls({ store, revocation, log }, take).exchange();
+  }
   revocation.requireCurrent(now());
   const identity = new OwnIdentity(serverIdentity(options, revocation));
 
@@ -113,32 +136,42 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     deliveryMarks: new DeliveryMarks(),
     limits,
     registration,
+    offersOperator,
     now,
     log,
     meter,
   };
-  const readiness = new Readiness(shared);
-  const restoration = new Restoration(shared);
+  const readiness = new Readiness({ ...shared, watch });
+  const restoration = new Restoration(shared, () => relay.forgetLogs());
   const logs = new ConversationLogs(store.log, certificates, (one) => restoration.lost(one));
   const relay = new Relay({ ...shared, logs, restoration });
+  const accountWatch = new AccountWatch(shared);
   const passwords = new PasswordHasher(limits);
   const verifyClient = clientVerifier(shared);
+  const tickets = new Tickets({ ...shared, random });
+  await passwords.prepare();
+  await storeIdentity(shared, identity);
+  const endings = await EndingWatch.create(shared);
   const services: SessionServices = {
     ...shared,
-    logs,
-    relay,
-    restoration,
-    accounts: new Accounts({ ...shared, passwords }),
+    ...{ logs, relay, restoration, tickets, endings, accountWatch },
+    accounts: new Accounts({ ...shared, passwords, tickets }),
     handshake: () => ({ random, chain: identity.chain, key: identity.key, verifyClient }),
   };
 
-  await passwords.prepare();
-  await storeIdentity(shared, identity);
+  const sharedCrls =
+    options.crl === undefined ? undefined : new SharedCrls(shared, (file) => void replaceCrl(shared, file));
+  const follower = new ChangeFollower({ ...shared, relay, restoration, accountWatch, sharedCrls });
+  const endFollowing = await store.changes?.follow(follower);
   await restoration.open();
+  // One that came before this was not heard of.
+  sharedCrls?.exchangeSoon();
   const running = new Set<Promise<void>>();
+  const operators = new OperatorSessions(services);
   const listener = new Listener({
     host,
     port: options.port,
+    reusePort: options.reusePort === true,
     limits,
     log,
     meter,
@@ -153,18 +186,26 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const expiry = new ExpiryWatch(shared);
   const look = () => {
     expiry.look(now());
-    sweep(shared);
+    sweep(shared, tickets);
   };
   look();
+  endings.start();
   const sweeper = setInterval(look, retention.sweepEveryMs);
 
   const stop = async () => {
     log("INFO", "Server shutting down");
     readiness.stop();
     clearInterval(sweeper);
+    await endings.stop();
     relay.refuseNewPosts();
+    follower.stop();
+    await endFollowing?.();
+    await sharedCrls?.stop();
     await relay.whenIdle();
-    await listener.stop();
+    await Promise.all([
+      operators.stop(new ChannelError("SHUTTING_DOWN", "the server is shutting down")),
+      listener.stop(),
+    ]);
     await Promise.all(running);
     watch.stop();
     await store.close();
@@ -192,9 +233,15 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     get isStoreReachable() {
       return watch.isReachable;
     },
-    // A store whose disk is full answers all the same.
-    unready: async () => (await readiness.unready()) ?? (watch.isReachable ? undefined : "the store fails"),
-    replaceCrl: (file) => replaceCrl(shared, file),
+    unready: () => readiness.unready(),
+    online: () =>
+      [...sessions.all()].map(({ member }) => member).filter(({ account }) => account !== undefined),
+    attachOperator: () => operators.attach(),
+    replaceCrl(file) {
+      const isNewer = replaceCrl(shared, file);
+      if (isNewer) sharedCrls?.exchangeSoon();
+      return isNewer;
+    },
     async replaceIdentity({ chain, key }) {
       const next = serverIdentity({ chain, key, anchors, now }, revocation);
       identity.requireSameNames(next);
@@ -207,34 +254,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       stopping ??= stop();
       return stopping;
     },
-  };
-}
-
-/** Judges a client's chain: path, purpose, names, revocation. */
-function clientVerifier({ anchors, revocation, now }: Services) {
-  return (chain: readonly Uint8Array[]): VerifiedCertificate => {
-    const [leaf, ...intermediates] = chain.map(decodeCertificate);
-    if (leaf === undefined) throw new PkiError("NO_PATH", "the client has sent no certificate");
-    const { crls, policy } = revocation;
-    const verified = verifyPath({
-      leaf,
-      intermediates,
-      anchors,
-      crls,
-      // A list that is overdue still says who is revoked: first that, then whether anybody else is let in.
-      crlGraceMs: Number.POSITIVE_INFINITY,
-      crlRequired: policy.required,
-      purpose: "client",
-      atMs: now(),
-    });
-    personOf(leaf);
-    try {
-      revocation.requireCurrent(now());
-    } catch (cause) {
-      if (!(cause instanceof ServerError)) throw cause;
-      throw new PkiError("CRL_EXPIRED", cause.message, { cause });
-    }
-    return verified;
   };
 }
 
@@ -274,8 +293,11 @@ function replaceCrl(services: Services, file: Uint8Array): boolean {
 }
 
 /** What has to be done now and then. */
-function sweep({ store, now, log }: Services): void {
-  store.sweep({ nowMs: now(), ...retention }).catch((error: unknown) => {
-    log("WARNING", `Expired data could not be deleted: ${describeError(error)}`);
-  });
+function sweep({ store, sessions, now, log }: Services, tickets: Tickets): void {
+  tickets
+    .extend([...sessions.all()].flatMap(({ ticket }) => (ticket === undefined ? [] : [ticket.hash])))
+    .then(() => store.sweep({ nowMs: now(), ...retention }))
+    .catch((error: unknown) => {
+      log("WARNING", `Expired data could not be deleted: ${describeError(error)}`);
+    });
 }

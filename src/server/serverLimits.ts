@@ -19,6 +19,8 @@ export interface ServerLimits {
   /** Passwords that are hashed at once, and that may wait for it. */
   readonly passwordsAtOnce: number;
   readonly passwordsWaiting: number;
+  /** How long after the end of a session its client can come back to it without the password. */
+  readonly ticketMs: number;
   /** One-time key packages that wait for one certificate. */
   readonly oneTimeKeyPackages: number;
   /** Bytes of uploads and blobs of one person that no entry names. */
@@ -43,7 +45,7 @@ const minute = 60 * second;
 
 export const defaultLimits: ServerLimits = {
   connections: 20_000,
-  halfOpenConnections: 512,
+  halfOpenConnections: 4_096,
   connectionsPerAddress: 256,
   handshakeMs: 10 * second,
   loginMs: 30 * second,
@@ -53,6 +55,7 @@ export const defaultLimits: ServerLimits = {
   postBytesInFlight: 1024 * 1024,
   passwordsAtOnce: 4,
   passwordsWaiting: 1_024,
+  ticketMs: 72 * 60 * minute,
   oneTimeKeyPackages: 100,
   unnamedBlobBytes: 16 * 1024 * 1024,
   keyPackagePublications: { capacity: 30, refillMs: minute },

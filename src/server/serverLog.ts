@@ -3,15 +3,19 @@ export type LogLevel = "INFO" | "WARNING" | "ERROR";
 /** Where the server's log lines go. Text from peers in them is made visible before; secrets are never in them. */
 export type ServerLog = (level: LogLevel, message: string) => void;
 
-/** A message of a session begins with its tag. */
-const tagged = /^\[([A-Z]+-[0-9]+)\] (.*)$/s;
+/** A message begins with the tag of the worker, if there is one, and that of the session that it is about. */
+const tagged = /^(?:\[(WORKER-[0-9]+)\] )?(?:\[([A-Z]+-[0-9]+)\] )?(.*)$/s;
 
-/** @returns `{"time":"2026-11-23T01:20:06.123Z","level":"info","session":"SESSION-001","message":"…"}`, `session` only where there is one */
+/**
+ * @returns `{"time":"2026-11-23T01:20:06.123Z","level":"info","worker":"WORKER-1","session":"SESSION-001","message":"…"}`, `worker` and
+ *   `session` only where there is one
+ */
 export function formatJsonLogLine(atMs: number, level: LogLevel, message: string): string {
-  const [, session, text] = tagged.exec(message) ?? [];
+  const [, worker, session, text] = tagged.exec(message) ?? [];
   return JSON.stringify({
     time: new Date(atMs).toISOString(),
     level: level.toLowerCase(),
+    ...(worker === undefined ? {} : { worker }),
     ...(session === undefined ? {} : { session }),
     message: text ?? message,
   });

@@ -20,6 +20,8 @@ export interface Services {
   readonly deliveryMarks: DeliveryMarks;
   readonly limits: ServerLimits;
   readonly registration: "open" | "closed";
+  /** Whether members are told how to reach the server's operator, once there is one. */
+  readonly offersOperator: boolean;
   /** ms since the epoch */
   readonly now: () => number;
   readonly log: ServerLog;

@@ -2,15 +2,17 @@ import { visible } from "../base/visible.ts";
 import type { VerifyChain } from "../channel/authentication.ts";
 import { ChannelError } from "../channel/channelError.ts";
 import { acceptChannel, type ExchangeOptions } from "../channel/exchange.ts";
-import type { LoginRequest, Request, ServerMessage } from "../wire/sessionMessages.ts";
+import type { LoginRequest } from "../wire/loginMessages.ts";
+import type { Request, ServerMessage } from "../wire/sessionMessages.ts";
 import { WireError } from "../wire/wireError.ts";
 import { fetchBlob, putBlob } from "./blobs.ts";
 import type { Connection } from "./connection.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
 import { fetchCertificates, fetchEntries, listConversations } from "./directory.ts";
-import { fetchKeyPackages, publishKeyPackages } from "./keyPackages.ts";
-import { type Login, type LoginServices, logIn } from "./login.ts";
+import type { EndingWatch } from "./endingWatch.ts";
+import { fetchKeyPackages, fetchOperatorKeyPackage, publishKeyPackages } from "./keyPackages.ts";
+import { type LoggedIn, type LoginServices, logIn } from "./login.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
@@ -22,12 +24,15 @@ import { returnEntries } from "./returnedEntries.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
 import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
+import type { Tickets } from "./tickets.ts";
 import { timed } from "./timed.ts";
 
 export interface SessionServices extends Services, LoginServices {
   readonly logs: ConversationLogs;
   readonly relay: Relay;
   readonly restoration: Restoration;
+  readonly tickets: Tickets;
+  readonly endings: EndingWatch;
   /** As the server is when the handshake begins: its certificate may be renewed while it runs. */
   readonly handshake: () => ExchangeOptions & { readonly verifyClient: VerifyChain };
 }
@@ -52,12 +57,12 @@ export async function runSession(
   try {
     const certificate = await shakeHands(connection, services, onHandshakeEnd);
     const reader = new RequestReader();
-    const login = await logIn(connection, reader, { certificate, network, tag }, services);
-    const { member } = login;
-    session = new ClientSession(connection, member, services);
+    const peer = { certificate, network, tag, address: connection.peer };
+    const loggedIn = await logIn(connection, reader, peer, services);
+    session = new ClientSession(connection, loggedIn, services);
     connection.watchIdle(limits.idleMs);
-    log("INFO", `${tag} Client authenticated: ${visible(member.username)}`);
-    await session.run(reader, login);
+    log("INFO", `${tag} Client authenticated: ${visible(session.member.username)}`);
+    await session.run(reader, loggedIn);
   } catch (error) {
     const expected =
       error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");
@@ -86,17 +91,37 @@ async function shakeHands(connection: Connection, services: SessionServices, onE
   }
 }
 
-class ClientSession implements Session {
+/** What a session needs of the way to its client. */
+export type SessionConnection = Pick<
+  Connection,
+  "send" | "sendEncoded" | "receive" | "whenWritable" | "requireOpen" | "end"
+>;
+
+/** How a member has come in: with a login that is still to be answered, or as the operator, who needs none. */
+export interface Entrance {
   readonly member: Member;
-  readonly #connection: Connection;
+  readonly login: LoggedIn["login"] | undefined;
+}
+
+/** A member's requests, in the order in which they come. */
+export class ClientSession implements Session {
+  readonly member: Member;
+  readonly ticket: Session["ticket"];
+  readonly #connection: SessionConnection;
   readonly #services: SessionServices;
+  /** The operator has no account, and one session at each node. */
+  readonly number: number;
   #postsInFlight = 0;
   #postBytesInFlight = 0;
   #wake: (() => void) | undefined;
 
-  constructor(connection: Connection, member: Member, services: SessionServices) {
+  /** @param entrance the operator needs no login */
+  constructor(connection: SessionConnection, entrance: Entrance, services: SessionServices) {
     this.#connection = connection;
-    this.member = member;
+    this.member = entrance.member;
+    const { hash, lastEnding } = entrance.login?.ticket ?? {};
+    this.number = entrance.login?.number ?? 0;
+    this.ticket = hash === undefined || lastEnding === undefined ? undefined : { hash, lastEnding };
     this.#services = services;
   }
 
@@ -113,36 +138,51 @@ class ClientSession implements Session {
   }
 
   /** Answers the login and then everything else until the connection ends. @throws what ended it */
-  async run(reader: RequestReader, login: Login): Promise<never> {
-    this.#welcome(login);
-    for (;;) {
+  async run(reader: RequestReader, entrance: Entrance): Promise<never> {
+    this.#welcome(entrance);
+    for (let isFirst = true; ; isFirst = false) {
       const request = reader.read(await this.#connection.receive());
+      // Whoever asks for something has the answer to the login.
+      if (isFirst) this.#ticketArrived();
       if (request.type === "post") await this.#post(request);
       else await this.#answer(request);
       await this.#connection.whenWritable();
     }
   }
 
-  #welcome({ id, waiting }: Login): void {
-    const { now, revocation, sessions } = this.#services;
+  #welcome({ login }: Entrance): void {
+    const { now, revocation, sessions, endings } = this.#services;
     const { username, email } = this.member;
     // A CRL may have come since the handshake; from here on it finds this session.
     if (revocation.isRevoked(this.member.certificate))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
-    // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
+    // Just so the operator's command.
+    endings.requireNone(this);
     this.#connection.requireOpen();
     // From here on without a pause: nothing may be pushed before the answer.
     sessions.add(this);
-    this.send({
-      type: "authenticated",
-      id,
-      username,
-      email,
-      time: now(),
-      one_time_key_packages: waiting.oneTime,
-      last_resort_key_package: waiting.lastResort,
-    });
+    if (login !== undefined)
+      this.send({
+        type: "authenticated",
+        id: login.id,
+        username,
+        email,
+        time: now(),
+        one_time_key_packages: login.waiting.oneTime,
+        last_resort_key_package: login.waiting.lastResort,
+        ticket: login.ticket.bytes,
+        operator: login.operator ?? null,
+      });
     for (const { der } of revocation.crls) this.send({ type: "crl", crl: der });
+  }
+
+  #ticketArrived(): void {
+    const { tickets, log } = this.#services;
+    const { account } = this.member;
+    if (account === undefined || this.ticket === undefined) return;
+    tickets.arrived(account, this.ticket.hash).catch((error: unknown) => {
+      log("WARNING", `${this.member.tag} Earlier tickets could not be deleted: ${describeError(error)}`);
+    });
   }
 
   /** Returns when the entry is queued: its answer comes later, so that many can be stored together. */
@@ -198,6 +238,8 @@ class ClientSession implements Session {
         return publishKeyPackages(request, member, services);
       case "fetch_key_packages":
         return fetchKeyPackages(request, member, services);
+      case "fetch_operator_key_package":
+        return fetchOperatorKeyPackage(request, member, services);
       case "fetch_certificates":
         return fetchCertificates(request, member, services);
       case "put_blob":
@@ -222,6 +264,9 @@ class ClientSession implements Session {
         return this.#logsReturned(request.id);
       case "register":
       case "login":
+      case "change_password":
+      case "renew":
+      case "resume":
         throw new Refusal("UNEXPECTED", "this connection is logged in already");
     }
   }

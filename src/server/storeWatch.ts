@@ -1,12 +1,16 @@
 import type { Store } from "../store/store.ts";
 import { StoreError } from "../store/storeError.ts";
 import { describeError } from "./describeError.ts";
+import { observedStore } from "./observedStore.ts";
 import type { ServerLog } from "./serverLog.ts";
+import type { ServerMeter } from "./serverMeter.ts";
+import { timed } from "./timed.ts";
 
 const probeEveryMs = 1_000;
 
 interface StoreWatchOptions {
   readonly store: Store;
+  readonly meter: ServerMeter;
   readonly now: () => number;
   readonly log: ServerLog;
 }
@@ -16,7 +20,7 @@ interface StoreWatchOptions {
  * every request that it keeps from being done. It is over when a write has succeeded: a full disk can still be read.
  */
 export class StoreWatch {
-  /** The store, watched. */
+  /** The store, watched and measured. */
   readonly store: Store;
   readonly #options: StoreWatchOptions;
   #troubleSinceMs: number | undefined;
@@ -24,16 +28,15 @@ export class StoreWatch {
 
   constructor(options: StoreWatchOptions) {
     this.#options = options;
-    const { store } = options;
-    this.store = {
-      ...store,
-      accounts: this.#watched(store.accounts),
-      keyPackages: this.#watched(store.keyPackages),
-      blobs: this.#watched(store.blobs),
-      log: this.#watched(store.log),
-      receipts: this.#watched(store.receipts),
-      restoration: this.#watched(store.restoration),
-    };
+    const { store, meter } = options;
+    this.store = observedStore(store, async (name, call) => {
+      try {
+        return await timed(call, (outcome, seconds) => meter.stored(name, outcome, seconds));
+      } catch (error) {
+        this.#failed(error);
+        throw error;
+      }
+    });
   }
 
   /** Whether, as far as is known, a request that needs the store can be done. */
@@ -43,23 +46,6 @@ export class StoreWatch {
 
   stop(): void {
     clearTimeout(this.#timer);
-  }
-
-  #watched<T extends object>(part: T): T {
-    return new Proxy(part, {
-      get: (target, name) => {
-        const method: unknown = Reflect.get(target, name);
-        if (typeof method !== "function") return method;
-        return async (...args: readonly unknown[]) => {
-          try {
-            return await Reflect.apply(method, target, args);
-          } catch (error) {
-            this.#failed(error);
-            throw error;
-          }
-        };
-      },
-    });
   }
 
   #failed(error: unknown): void {

@@ -23,7 +23,13 @@ export interface Account {
    *  then not over the password but over `legacyPassword` of this salt and the password. */
   readonly legacySalt: Uint8Array | undefined;
   readonly createdAtMs: number;
+  /** `undefined`: never, as far as the store knows. */
+  readonly lastLoginAtMs: number | undefined;
   readonly disabled: boolean;
+  /** The password is one that the operator has made: it is good until then, and only to be replaced. */
+  readonly oneTimeUntilMs: number | undefined;
+  /** Whoever logs in with that one-time password may bring a certificate of the same person over another key. */
+  readonly allowsNewKey: boolean;
   /** The certificate that the account is bound to; `undefined` for a row taken over from elsewhere and not used since. */
   readonly certificate: CertificateRecord | undefined;
 }
@@ -34,6 +40,13 @@ export interface AttemptCounter {
   readonly subject: string;
   /** How long the next attempt has to wait after the last of so many failures; 0 for none. */
   readonly delayMs: (failures: number) => number;
+}
+
+/** Which session of an account is its newest. */
+export interface Standing {
+  readonly account: number;
+  /** The number of its session that began last; 0: none yet. */
+  readonly session: number;
 }
 
 /** Every write is durable when its promise resolves, and atomic; when it rejects, nothing or all of it was stored. */
@@ -56,16 +69,22 @@ export interface AccountStore {
   byUsername(username: string): Promise<Account | undefined>;
 
   /** Binds an account to a certificate, which is stored too. The earlier certificate stays on record; its key packages
-   *  are deleted. */
+   *  and tickets are deleted. */
   bindCertificate(change: {
     readonly account: number;
     readonly certificate: CertificateRecord;
     readonly nowMs: number;
   }): Promise<"bound" | "certificate_conflict">;
 
-  setDisabled(account: number, disabled: boolean): Promise<void>;
+  /** A session of the account begins: it takes the place of all before it, whichever process has them.
+   *  @returns its number, higher than theirs */
+  beginSession(account: number): Promise<number>;
 
-  /** Gives an account another password hash, over the password itself, if its hash is still `earlier`.
+  /** @returns those of the accounts that there are, in no particular order */
+  standings(accounts: readonly number[]): Promise<readonly Standing[]>;
+
+  /** Gives an account another password hash, over a password of its owner's choice, if its hash is still `earlier`. Its
+   *  tickets are deleted.
    *  @returns false when it is not, or there is no such account; nothing changed then */
   replacePassword(change: {
     readonly account: number;

@@ -35,4 +35,7 @@ export interface KeyPackageStore {
     fingerprint: Hex,
     nowMs: number,
   ): Promise<{ readonly package: Uint8Array; readonly lastResort: boolean } | undefined>;
+
+  /** @returns whether `take` would hand one out now */
+  canTake(fingerprint: Hex, nowMs: number): Promise<boolean>;
 }

@@ -68,6 +68,13 @@ export type AppendOutcome =
   /** A blob is not (or no longer) there, or not the owner's. */
   | { readonly kind: "blob_missing"; readonly sha256: Hex };
 
+/** What a person sees of a log. */
+export interface Reader {
+  readonly person: Hex;
+  /** So many entries from the beginning; `undefined`: all, while it is a member. */
+  readonly until: number | undefined;
+}
+
 /** The conversations' logs, members and newest checkpoints. */
 export interface LogStore {
   /** Appends all or nothing. When the promise resolves with `appended`, entries, members, blob references, checkpoint
@@ -78,6 +85,15 @@ export interface LogStore {
 
   /** When it resolves, durably, this conversation no longer counts as the open one of its two persons; nothing else changes. */
   releasePair(conversation: Hex): Promise<void>;
+
+  /** Appends what `judge` makes of the log while nobody else can append to it: those who want to come one after the other, so
+   *  that nobody is always too late. `judge` may be called again, from the beginning. Only a log that is just being created
+   *  can conflict.
+   *  @returns what `judge` returned last, and what became of its append, if it had one */
+  appendInTurn<J extends { readonly append: LogAppend | undefined }>(
+    conversation: Hex,
+    judge: () => Promise<J>,
+  ): Promise<{ readonly judged: J; readonly outcome: AppendOutcome | undefined }>;
 
   /** @returns entries `from`, `from` + 1, …, at most `limit` and `maxBytes` of lines, but at least one if there is one */
   entries(request: {
@@ -109,9 +125,18 @@ export interface LogStore {
   /** @returns the persons who see the whole log */
   members(conversation: Hex): Promise<readonly Hex[]>;
 
+  /** @returns everybody who sees something of the log, in no particular order */
+  readers(conversation: Hex): Promise<readonly Reader[]>;
+
   /** @returns conversations that the person sees, by ascending id, after `after`, with the size that it sees */
   conversationsOf(request: {
     readonly person: Hex;
+    readonly after: Hex | undefined;
+    readonly limit: number;
+  }): Promise<readonly { readonly conversation: Hex; readonly size: number }[]>;
+
+  /** @returns all conversations, by ascending id, after `after` */
+  conversations(request: {
     readonly after: Hex | undefined;
     readonly limit: number;
   }): Promise<readonly { readonly conversation: Hex; readonly size: number }[]>;

@@ -165,6 +165,31 @@ const migrations: readonly string[] = [
   ) STRICT;
   `,
   `
+  ALTER TABLE users ADD COLUMN last_login_at INTEGER;
+  -- Until when the password, which the operator has made, is good for choosing another; null: it is its owner's own.
+  ALTER TABLE users ADD COLUMN one_time_until INTEGER;
+  ALTER TABLE users ADD COLUMN allows_new_key INTEGER NOT NULL DEFAULT 0 CHECK (allows_new_key IN (0, 1));
+
+  -- What lets the holder of a certificate's key come back without the password, by its SHA-256.
+  CREATE TABLE tickets (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash        TEXT NOT NULL UNIQUE,
+    account     INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    fingerprint TEXT NOT NULL,
+    expires_at  INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX tickets_account ON tickets (account, id);
+  CREATE INDEX tickets_expiry ON tickets (expires_at);
+
+  -- Whose sessions have to end, for every server on this store to see.
+  CREATE TABLE session_endings (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    account INTEGER NOT NULL,
+    reason  TEXT NOT NULL CHECK (reason IN ('disabled', 'reset')),
+    at      INTEGER NOT NULL
+  ) STRICT;
+  `,
+  `
   -- Whether the store was put back to an older state, and who has been heard since.
   CREATE TABLE restoration (
     id    INTEGER PRIMARY KEY CHECK (id = 1),

@@ -1,27 +1,31 @@
 import type { Hex } from "../base/hex.ts";
-import { type AccountRow, accountOf } from "./accountRow.ts";
-import type { Account, AccountStore, CertificateRecord } from "./accountStore.ts";
+import { type AccountRow, accountColumns, accountOf } from "./accountRow.ts";
+import type { Account, AccountStore, CertificateRecord, Standing } from "./accountStore.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
+import { type CountedFailures, waitAfter } from "./attemptDelay.ts";
 import { type PostgresCertificates, putCertificate } from "./postgresCertificates.ts";
+import { changeChannel, type PostgresChanges } from "./postgresChanges.ts";
 import type { PostgresDatabase, Transaction } from "./postgresDatabase.ts";
 import { unavailable } from "./postgresError.ts";
+import { StoreError } from "./storeError.ts";
 import { Undo } from "./undo.ts";
 
-type UserRow = AccountRow<boolean>;
+export type UserRow = AccountRow<boolean>;
 type Created = Awaited<ReturnType<AccountStore["create"]>>;
 
-const select = `SELECT u.id, u.email, u.username, u.salt, u.pwd_hash, u.disabled,
-    (extract(epoch FROM u.created_at) * 1000)::bigint AS created_at,
-    c.fingerprint, c.person, c.role, c.issuer_serial, c.chain
+export const selectAccount = `SELECT ${accountColumns},
+    (extract(epoch FROM u.created_at) * 1000)::bigint AS created_at
   FROM users u LEFT JOIN certificates c ON c.id = u.certificate`;
 
 export class PostgresAccounts implements AccountStore {
   readonly #db: PostgresDatabase;
   readonly #certificates: PostgresCertificates;
+  readonly #changes: PostgresChanges;
 
-  constructor(db: PostgresDatabase, certificates: PostgresCertificates) {
+  constructor(db: PostgresDatabase, certificates: PostgresCertificates, changes: PostgresChanges) {
     this.#db = db;
     this.#certificates = certificates;
+    this.#changes = changes;
   }
 
   create(account: Parameters<AccountStore["create"]>[0]): Promise<Created> {
@@ -50,7 +54,10 @@ export class PostgresAccounts implements AccountStore {
           passwordHash,
           legacySalt: undefined,
           createdAtMs: nowMs,
+          lastLoginAtMs: undefined,
           disabled: false,
+          oneTimeUntilMs: undefined,
+          allowsNewKey: false,
           certificate,
         },
       };
@@ -58,11 +65,13 @@ export class PostgresAccounts implements AccountStore {
   }
 
   async byEmail(email: string): Promise<Account | undefined> {
-    return accountOf((await this.#db.query<UserRow>(`${select} WHERE u.email = $1`, [email]))[0]);
+    return accountOf((await this.#db.query<UserRow>(`${selectAccount} WHERE u.email = $1`, [email]))[0]);
   }
 
   async byUsername(username: string): Promise<Account | undefined> {
-    return accountOf((await this.#db.query<UserRow>(`${select} WHERE u.username = $1`, [username]))[0]);
+    return accountOf(
+      (await this.#db.query<UserRow>(`${selectAccount} WHERE u.username = $1`, [username]))[0],
+    );
   }
 
   bindCertificate(
@@ -80,22 +89,42 @@ export class PostgresAccounts implements AccountStore {
         user?.certificate ?? null,
         number,
       ]);
+      transaction.query("DELETE FROM tickets WHERE account = $1::bigint", [account]);
       transaction.query("UPDATE users SET certificate = $1 WHERE id = $2::bigint", [number, account]);
       return "bound";
     });
   }
 
-  async setDisabled(account: number, disabled: boolean): Promise<void> {
-    await this.#db.query("UPDATE users SET disabled = $1 WHERE id = $2::bigint", [disabled, account]);
+  async beginSession(account: number): Promise<number> {
+    const [begun] = await this.#db.query<{ sessions: number }>(
+      `WITH begun AS (UPDATE users SET sessions = sessions + 1 WHERE id = $1::bigint RETURNING sessions)
+       SELECT sessions, pg_notify($2, $3) FROM begun`,
+      [account, changeChannel, this.#changes.payload({ kind: "account", account })],
+    );
+    if (begun === undefined) throw new StoreError("MISUSE", `there is no account ${account}`);
+    return begun.sessions;
   }
 
-  async replacePassword(change: Parameters<AccountStore["replacePassword"]>[0]): Promise<boolean> {
-    const { account, earlier, passwordHash } = change;
-    const changed = await this.#db.query(
-      "UPDATE users SET pwd_hash = $1, salt = NULL WHERE id = $2::bigint AND pwd_hash = $3 RETURNING id",
-      [passwordHash, account, earlier],
+  async standings(accounts: readonly number[]): Promise<readonly Standing[]> {
+    const rows = await this.#db.query<{ id: number; sessions: number }>(
+      "SELECT id, sessions FROM users WHERE id = ANY($1::bigint[])",
+      [arrayLiteral(accounts)],
     );
-    return changed.length === 1;
+    return rows.map(({ id, sessions }) => ({ account: id, session: sessions }));
+  }
+
+  replacePassword(change: Parameters<AccountStore["replacePassword"]>[0]): Promise<boolean> {
+    const { account, earlier, passwordHash } = change;
+    return this.#db.transaction(async (transaction) => {
+      const changed = await transaction.query(
+        `UPDATE users SET pwd_hash = $1, salt = NULL, one_time_until = NULL, allows_new_key = false
+         WHERE id = $2::bigint AND pwd_hash = $3 RETURNING id`,
+        [passwordHash, account, earlier],
+      );
+      if (changed.length !== 1) return false;
+      transaction.query("DELETE FROM tickets WHERE account = $1::bigint", [account]);
+      return true;
+    });
   }
 
   putCertificate(certificate: CertificateRecord, nowMs: number): Promise<"stored" | "certificate_conflict"> {
@@ -139,9 +168,9 @@ export class PostgresAccounts implements AccountStore {
       const known = new Map([...others, ...rows].map((row) => [row.subject, row]));
       for (const { subject } of fresh) known.delete(subject);
       let waitMs = 0;
-      for (const { subject, delayMs } of [...counted, ...consulted]) {
-        const row = known.get(subject);
-        if (row !== undefined) waitMs = Math.max(waitMs, row.last_at + delayMs(row.failures) - nowMs);
+      for (const counter of [...counted, ...consulted]) {
+        const row = known.get(counter.subject);
+        if (row !== undefined) waitMs = Math.max(waitMs, waitAfter(counter, row, nowMs));
       }
       if (waitMs > 0) throw new Undo(waitMs);
       await countFailures(
@@ -196,10 +225,8 @@ export class PostgresAccounts implements AccountStore {
   }
 }
 
-interface FailureRow {
+interface FailureRow extends CountedFailures {
   readonly subject: string;
-  readonly failures: number;
-  readonly last_at: number;
 }
 
 async function countFailures(

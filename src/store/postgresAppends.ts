@@ -14,6 +14,8 @@ const maxGroup = 512;
 const maxGroupBytes = 4 * 1024 * 1024;
 const maxWaiting = 16_384;
 const maxWaitingBytes = 64 * 1024 * 1024;
+/** Appends in turn at once. Each holds a connection while it is being judged, which takes another. */
+const maxInTurn = 2;
 
 interface Job {
   readonly append: LogAppend;
@@ -32,6 +34,8 @@ export class PostgresAppends {
   readonly #db: PostgresDatabase;
   readonly #changes: PostgresChanges;
   #queue: Job[] = [];
+  #inTurn = 0;
+  readonly #turns: (() => void)[] = [];
   #waiting = 0;
   #waitingBytes = 0;
   #working = false;
@@ -59,6 +63,42 @@ export class PostgresAppends {
       this.#waiting -= 1;
       this.#waitingBytes -= bytes;
     }
+  }
+
+  async appendInTurn<J extends { readonly append: LogAppend | undefined }>(
+    conversation: Hex,
+    judge: () => Promise<J>,
+  ): Promise<{ judged: J; outcome: AppendOutcome | undefined }> {
+    if (this.#waiting >= maxWaiting) throw unavailable("too much is waiting for the database");
+    this.#waiting += 1;
+    if (this.#inTurn === maxInTurn) await new Promise<void>((resolve) => this.#turns.push(resolve));
+    else this.#inTurn += 1;
+    try {
+      return await this.#judgeHeld(conversation, judge);
+    } finally {
+      this.#waiting -= 1;
+      const next = this.#turns.shift();
+      if (next === undefined) this.#inTurn -= 1;
+      else next();
+    }
+  }
+
+  /** PostgreSQL hands a locked row on in the order in which it was asked for. */
+  async #judgeHeld<J extends { readonly append: LogAppend | undefined }>(
+    conversation: Hex,
+    judge: () => Promise<J>,
+  ): Promise<{ judged: J; outcome: AppendOutcome | undefined }> {
+    const last: { judged?: J } = {};
+    const outcome = await this.#db.acceptedTransaction<AppendOutcome | undefined>(async (transaction) => {
+      await transaction.query("SELECT 1 FROM conversations WHERE conversation = $1 FOR NO KEY UPDATE", [
+        conversation,
+      ]);
+      const judged = await judge();
+      last.judged = judged;
+      return judged.append === undefined ? undefined : this.#write(transaction, judged.append);
+    });
+    if (last.judged === undefined) throw new StoreError("MISUSE", "the append was not judged");
+    return { judged: last.judged, outcome };
   }
 
   async #work(): Promise<void> {
@@ -149,17 +189,21 @@ export class PostgresAppends {
   }
 
   #alone(append: LogAppend): Promise<AppendOutcome> {
-    return this.#db.acceptedTransaction(async (transaction) => {
-      const outcome = await appendAlone(transaction, append);
-      if (outcome.kind === "appended") this.#notify(transaction, [{ append }]);
-      return outcome;
-    });
+    return this.#db.acceptedTransaction((transaction) => this.#write(transaction, append));
+  }
+
+  async #write(transaction: Transaction, append: LogAppend): Promise<AppendOutcome> {
+    const outcome = await appendAlone(transaction, append);
+    if (outcome.kind === "appended") this.#notify(transaction, [{ append }]);
+    return outcome;
   }
 
   #notify(transaction: Transaction, appended: readonly { readonly append: LogAppend }[]): void {
-    const payloads = appended.map(({ append: { conversation } }) =>
-      this.#changes.payload({ kind: "log", conversation }),
-    );
+    const payloads = appended.map(({ append }) => {
+      const { conversation, expectedSize: from, entries, members } = append;
+      const size = from + entries.length;
+      return this.#changes.payload({ kind: "log", conversation, from, size, members: members.length > 0 });
+    });
     transaction.query("SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS n (payload)", [
       changeChannel,
       arrayLiteral(payloads),

@@ -1,7 +1,10 @@
-import { encodeHex, isHex } from "../base/hex.ts";
+import { encodeHex } from "../base/hex.ts";
 import { systemRandom } from "../crypto/systemRandom.ts";
-import type { Change, ChangeFeed, ChangeListener } from "./changeFeed.ts";
+import { arrayLiteral } from "./arrayLiteral.ts";
+import type { Change, ChangeFeed, ChangeListener, DeliveredChange } from "./changeFeed.ts";
+import { formatChange, parseChange } from "./changePayload.ts";
 import { type ConnectionOptions, PostgresConnection } from "./postgresConnection.ts";
+import type { PostgresDatabase } from "./postgresDatabase.ts";
 import { unavailable } from "./postgresError.ts";
 import { StoreError } from "./storeError.ts";
 
@@ -14,23 +17,32 @@ const maxPauseMs = 5_000;
 
 /**
  * NOTIFY is part of the transaction that changes something: it is heard when that is committed and not otherwise, in the
- * order of the commits. Payload: `<origin> log <conversation>` or `<origin> receipt <conversation> <size>`, where the
- * origin is 8 random bytes in hex that stand for the store object that wrote it.
+ * order of the commits. Payload: `<origin> <change>`, where the origin is 8 random bytes in hex that stand for the store
+ * object that wrote it.
  */
 export class PostgresChanges implements ChangeFeed {
   readonly #options: ConnectionOptions;
+  readonly #db: PostgresDatabase;
   readonly #origin = encodeHex(systemRandom(8));
   readonly #followers = new Set<() => Promise<void>>();
   #closed = false;
 
-  constructor(options: ConnectionOptions) {
+  constructor(options: ConnectionOptions, db: PostgresDatabase) {
     this.#options = options;
+    this.#db = db;
   }
 
   /** @returns what a change is told with */
   payload(change: Change): string {
-    const { kind, conversation } = change;
-    return `${this.#origin} ${kind} ${conversation}${change.kind === "receipt" ? ` ${change.size}` : ""}`;
+    return `${this.#origin} ${formatChange(change)}`;
+  }
+
+  async tell(changes: readonly DeliveredChange[]): Promise<void> {
+    const payloads = arrayLiteral(changes.map((change) => this.payload(change)));
+    await this.#db.query("SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS n (payload)", [
+      changeChannel,
+      payloads,
+    ]);
   }
 
   async follow(listener: ChangeListener): Promise<() => Promise<void>> {
@@ -111,14 +123,9 @@ export class PostgresChanges implements ChangeFeed {
     clearTimeout(timer);
   }
 
-  /** @returns `undefined` for our own and for what nobody here writes: anybody with access to the database may NOTIFY */
+  /** @returns `undefined` for our own and for what nobody here writes */
   #changeOf(payload: string): Change | undefined {
-    const [origin, kind, conversation = "", sizeText, ...rest] = payload.split(" ");
-    if (origin === this.#origin || !isHex(conversation, 16) || rest.length > 0) return undefined;
-    if (kind === "log" && sizeText === undefined) return { kind, conversation };
-    const size = /^[1-9][0-9]{0,15}$/.test(sizeText ?? "") ? Number(sizeText) : 0;
-    return kind === "receipt" && Number.isSafeInteger(size) && size > 0
-      ? { kind, conversation, size }
-      : undefined;
+    const space = payload.indexOf(" ");
+    return payload.slice(0, space) === this.#origin ? undefined : parseChange(payload.slice(space + 1));
   }
 }

@@ -96,6 +96,15 @@ export class PostgresKeyPackages implements KeyPackageStore {
     );
     return lastResort === undefined ? undefined : { package: lastResort.package, lastResort: true };
   }
+
+  async canTake(fingerprint: Hex, nowMs: number): Promise<boolean> {
+    const usable = await this.#db.query<{ one: number }>(
+      `SELECT 1 AS one FROM key_packages k JOIN certificates c ON c.id = k.certificate
+       WHERE c.fingerprint = $1 AND k.expires_at > $2 LIMIT 1`,
+      [fingerprint, nowMs],
+    );
+    return usable.length > 0;
+  }
 }
 
 function countOf([row]: readonly CountRow[]): KeyPackageCount {

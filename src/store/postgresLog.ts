@@ -1,7 +1,14 @@
 import type { Hex } from "../base/hex.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
 import { hexColumn } from "./hexColumn.ts";
-import type { AppendOutcome, CheckpointRecord, EntryRecord, LogAppend, LogStore } from "./logStore.ts";
+import type {
+  AppendOutcome,
+  CheckpointRecord,
+  EntryRecord,
+  LogAppend,
+  LogStore,
+  Reader,
+} from "./logStore.ts";
 import { PostgresAppends } from "./postgresAppends.ts";
 import type { PostgresChanges } from "./postgresChanges.ts";
 import type { PostgresDatabase } from "./postgresDatabase.ts";
@@ -34,6 +41,13 @@ export class PostgresLog implements LogStore {
       "DELETE FROM direct_pairs WHERE conversation = (SELECT id FROM conversations WHERE conversation = $1)",
       [conversation],
     );
+  }
+
+  appendInTurn<J extends { readonly append: LogAppend | undefined }>(
+    conversation: Hex,
+    judge: () => Promise<J>,
+  ): Promise<{ judged: J; outcome: AppendOutcome | undefined }> {
+    return this.#db.accept(() => this.#appends.appendInTurn(conversation, judge));
   }
 
   async entries(request: Parameters<LogStore["entries"]>[0]): Promise<readonly EntryRecord[]> {
@@ -112,6 +126,15 @@ export class PostgresLog implements LogStore {
     return rows.map(({ person }) => hexColumn(person, 32));
   }
 
+  async readers(conversation: Hex): Promise<readonly Reader[]> {
+    const rows = await this.#db.query<{ person: string; until_size: number | null }>(
+      `SELECT e.person, CASE WHEN bool_or(e.until_size IS NULL) THEN NULL ELSE max(e.until_size) END AS until_size
+       FROM members e ${inConversation} GROUP BY e.person`,
+      [conversation],
+    );
+    return rows.map((row) => ({ person: hexColumn(row.person, 32), until: row.until_size ?? undefined }));
+  }
+
   async conversationsOf(
     request: Parameters<LogStore["conversationsOf"]>[0],
   ): ReturnType<LogStore["conversationsOf"]> {
@@ -121,8 +144,23 @@ export class PostgresLog implements LogStore {
        WHERE m.person = $1 AND c.conversation > $2 GROUP BY c.id ORDER BY c.conversation LIMIT $3`,
       [person, after ?? "", limit],
     );
-    return rows.map(({ conversation, size }) => ({ conversation: hexColumn(conversation, 16), size }));
+    return rows.map(summaryOf);
   }
+
+  async conversations({
+    after,
+    limit,
+  }: Parameters<LogStore["conversations"]>[0]): ReturnType<LogStore["conversations"]> {
+    const rows = await this.#db.query<{ conversation: string; size: number }>(
+      "SELECT conversation, size FROM conversations WHERE conversation > $1 ORDER BY conversation LIMIT $2",
+      [after ?? "", limit],
+    );
+    return rows.map(summaryOf);
+  }
+}
+
+function summaryOf({ conversation, size }: { conversation: string; size: number }) {
+  return { conversation: hexColumn(conversation, 16), size };
 }
 
 function entryOf(row: EntryRow): EntryRecord {

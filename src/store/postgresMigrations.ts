@@ -171,6 +171,37 @@ const migrations: readonly string[] = [
     changed_at   BIGINT NOT NULL,
     PRIMARY KEY (conversation, size)
   );
+  `, // How many sessions an account has had: nodes tell by it which of two is the newer one.
+  "ALTER TABLE users ADD COLUMN sessions BIGINT NOT NULL DEFAULT 0",
+  // The newest revocation list of each CA, which nodes hand on to each other.
+  `
+  CREATE TABLE crls (
+    authority TEXT COLLATE "C" PRIMARY KEY,
+    number    TEXT COLLATE "C" NOT NULL,
+    file      BYTEA NOT NULL
+  );
+  `,
+  `
+  ALTER TABLE users ADD COLUMN last_login_at BIGINT,
+                    ADD COLUMN one_time_until BIGINT,
+                    ADD COLUMN allows_new_key BOOLEAN NOT NULL DEFAULT false;
+
+  CREATE TABLE tickets (
+    id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    hash        TEXT COLLATE "C" NOT NULL UNIQUE,
+    account     BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    fingerprint TEXT COLLATE "C" NOT NULL,
+    expires_at  BIGINT NOT NULL
+  );
+  CREATE INDEX tickets_account ON tickets (account, id);
+  CREATE INDEX tickets_expiry ON tickets (expires_at);
+
+  CREATE TABLE session_endings (
+    id      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account BIGINT NOT NULL,
+    reason  TEXT NOT NULL CHECK (reason IN ('disabled', 'reset')),
+    at      BIGINT NOT NULL
+  );
   `,
   `
   -- Whether the store was put back to an older state, and who has been heard since.

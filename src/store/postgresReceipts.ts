@@ -23,6 +23,15 @@ export class PostgresReceipts implements ReceiptStore {
     return { conversation, size, statement, signedData, version };
   }
 
+  async sizes(conversation: Hex): Promise<readonly number[]> {
+    const rows = await this.#db.query<{ size: number }>(
+      `SELECT r.size FROM receipts r JOIN conversations c ON c.id = r.conversation
+       WHERE c.conversation = $1 ORDER BY r.size`,
+      [conversation],
+    );
+    return rows.map(({ size }) => size);
+  }
+
   async save(record: ReceiptRecord, nowMs: number): Promise<boolean> {
     const { conversation, size, statement, signedData, version } = record;
     const change = this.#changes.payload({ kind: "receipt", conversation, size });

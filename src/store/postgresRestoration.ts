@@ -1,13 +1,16 @@
 import { type Hex, isHex } from "../base/hex.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
+import { changeChannel, type PostgresChanges } from "./postgresChanges.ts";
 import type { PostgresDatabase, Transaction } from "./postgresDatabase.ts";
 import type { Restoration, RestorationStore } from "./restorationStore.ts";
 
 export class PostgresRestoration implements RestorationStore {
   readonly #db: PostgresDatabase;
+  readonly #changes: PostgresChanges;
 
-  constructor(db: PostgresDatabase) {
+  constructor(db: PostgresDatabase, changes: PostgresChanges) {
     this.#db = db;
+    this.#changes = changes;
   }
 
   async current(): Promise<Restoration | undefined> {
@@ -27,6 +30,10 @@ export class PostgresRestoration implements RestorationStore {
       transaction.query("DELETE FROM restoration_heard");
       transaction.query("DELETE FROM key_packages WHERE NOT last_resort");
       transaction.query("UPDATE key_packages SET handed_out = TRUE");
+      transaction.query("SELECT pg_notify($1, $2)", [
+        changeChannel,
+        this.#changes.payload({ kind: "restoring" }),
+      ]);
     });
   }
 

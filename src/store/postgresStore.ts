@@ -5,6 +5,8 @@ import { PostgresBlobs } from "./postgresBlobs.ts";
 import { PostgresCertificates } from "./postgresCertificates.ts";
 import { PostgresChanges } from "./postgresChanges.ts";
 import { type ConnectionOptions, PostgresConnection } from "./postgresConnection.ts";
+import { PostgresControl } from "./postgresControl.ts";
+import { PostgresCrls } from "./postgresCrls.ts";
 import { PostgresDatabase, runTransaction } from "./postgresDatabase.ts";
 import { PostgresFailure, sqlStateOf } from "./postgresError.ts";
 import { PostgresKeyPackages } from "./postgresKeyPackages.ts";
@@ -13,6 +15,7 @@ import { migratePostgres, unfitReason } from "./postgresMigrations.ts";
 import { PostgresReceipts } from "./postgresReceipts.ts";
 import { markCopy, PostgresRestoration } from "./postgresRestoration.ts";
 import { sweepPostgres } from "./postgresSweep.ts";
+import { PostgresTickets } from "./postgresTickets.ts";
 import type { Store } from "./store.ts";
 import { StoreError } from "./storeError.ts";
 
@@ -58,15 +61,18 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
     waitMs: statementTimeoutMs,
     useMs: 2 * statementTimeoutMs,
   });
-  const changes = new PostgresChanges(connection);
+  const changes = new PostgresChanges(connection, db);
   return {
-    accounts: new PostgresAccounts(db, new PostgresCertificates(db)),
+    accounts: new PostgresAccounts(db, new PostgresCertificates(db), changes),
+    control: new PostgresControl(db),
+    tickets: new PostgresTickets(db),
     keyPackages: new PostgresKeyPackages(db),
     blobs: new PostgresBlobs(db),
     log: new PostgresLog(db, changes),
     receipts: new PostgresReceipts(db, changes),
-    restoration: new PostgresRestoration(db),
+    restoration: new PostgresRestoration(db, changes),
     changes,
+    crls: new PostgresCrls(db, changes),
     sweep: (request) => sweepPostgres(db, request),
     close: async () => {
       await Promise.all([db.close(), changes.close()]);

@@ -18,6 +18,8 @@ export async function sweepPostgres(
   while ((await deleteBlobs(db)) === blobsAtOnce);
   await db.query("DELETE FROM login_failures WHERE last_at <= $1", [nowMs - counterMs]);
   await db.query("DELETE FROM token_buckets WHERE full_at <= $1", [nowMs]);
+  await db.query("DELETE FROM tickets WHERE expires_at <= $1", [nowMs]);
+  await db.query("DELETE FROM session_endings WHERE at <= $1", [nowMs - counterMs]);
 }
 
 /**

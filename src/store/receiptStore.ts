@@ -15,6 +15,9 @@ export interface ReceiptRecord {
 export interface ReceiptStore {
   receipt(conversation: Hex, size: number): Promise<ReceiptRecord | undefined>;
 
+  /** @returns the sizes that there is a receipt for, ascending */
+  sizes(conversation: Hex): Promise<readonly number[]>;
+
   /** Stores the receipt if the stored one has version `record.version - 1` (1: if there is none). Durable when it
    *  resolves with true; false: somebody else was faster, nothing changed. */
   save(record: ReceiptRecord, nowMs: number): Promise<boolean>;

@@ -1,14 +1,14 @@
 import type { Hex } from "../base/hex.ts";
-import { type AccountRow, accountOf } from "./accountRow.ts";
-import type { Account, AccountStore, CertificateRecord } from "./accountStore.ts";
+import { type AccountRow, accountColumns, accountOf } from "./accountRow.ts";
+import type { Account, AccountStore, CertificateRecord, Standing } from "./accountStore.ts";
+import { type CountedFailures, waitAfter } from "./attemptDelay.ts";
 import type { SqliteCertificates } from "./sqliteCertificates.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
 
-type UserRow = AccountRow<number>;
+export type UserRow = AccountRow<number>;
 
-const select = `SELECT u.id, u.email, u.username, u.salt, u.pwd_hash, u.created_at, u.disabled,
-    c.fingerprint, c.person, c.role, c.issuer_serial, c.chain
+export const selectAccount = `SELECT ${accountColumns}, u.created_at
   FROM users u LEFT JOIN certificates c ON c.id = u.certificate`;
 
 export class SqliteAccounts implements AccountStore {
@@ -19,7 +19,10 @@ export class SqliteAccounts implements AccountStore {
   readonly #byUsername;
   readonly #bind;
   readonly #dropPackages;
-  readonly #setDisabled;
+  readonly #dropTickets;
+  readonly #exists;
+  /** By account. One process has all sessions, and they end with it: their numbers needn't outlive it. */
+  readonly #sessions = new Map<number, number>();
   readonly #replacePassword;
   readonly #failures;
   readonly #countFailure;
@@ -35,18 +38,20 @@ export class SqliteAccounts implements AccountStore {
       `INSERT INTO users (email, username, pwd_hash, created_at, certificate) VALUES (?, ?, ?, ?, ?)
        RETURNING id`,
     );
-    this.#byEmail = db.prepare<UserRow, [string]>(`${select} WHERE u.email = ?`);
-    this.#byUsername = db.prepare<UserRow, [string]>(`${select} WHERE u.username = ?`);
+    this.#byEmail = db.prepare<UserRow, [string]>(`${selectAccount} WHERE u.email = ?`);
+    this.#byUsername = db.prepare<UserRow, [string]>(`${selectAccount} WHERE u.username = ?`);
     this.#bind = db.prepare<null, [number, number]>("UPDATE users SET certificate = ? WHERE id = ?");
     this.#dropPackages = db.prepare<null, [number, number]>(
       `DELETE FROM key_packages
        WHERE certificate = (SELECT certificate FROM users WHERE id = ?) AND certificate <> ?`,
     );
-    this.#setDisabled = db.prepare<null, [number, number]>("UPDATE users SET disabled = ? WHERE id = ?");
+    this.#dropTickets = db.prepare<null, [number]>("DELETE FROM tickets WHERE account = ?");
+    this.#exists = db.prepare<{ id: number }, [number]>("SELECT id FROM users WHERE id = ?");
     this.#replacePassword = db.prepare<null, [string, number, string]>(
-      "UPDATE users SET pwd_hash = ?, salt = NULL WHERE id = ? AND pwd_hash = ?",
+      `UPDATE users SET pwd_hash = ?, salt = NULL, one_time_until = NULL, allows_new_key = 0
+       WHERE id = ? AND pwd_hash = ?`,
     );
-    this.#failures = db.prepare<{ failures: number; last_at: number }, [string]>(
+    this.#failures = db.prepare<CountedFailures, [string]>(
       "SELECT failures, last_at FROM login_failures WHERE subject = ?",
     );
     this.#countFailure = db.prepare<null, [string, number]>(
@@ -84,7 +89,10 @@ export class SqliteAccounts implements AccountStore {
           passwordHash,
           legacySalt: undefined,
           createdAtMs: nowMs,
+          lastLoginAtMs: undefined,
           disabled: false,
+          oneTimeUntilMs: undefined,
+          allowsNewKey: false,
           certificate,
         },
       };
@@ -106,18 +114,37 @@ export class SqliteAccounts implements AccountStore {
       const number = this.#certificates.put(change.certificate, change.nowMs);
       if (number === undefined) return "certificate_conflict";
       this.#dropPackages.run(change.account, number);
+      this.#dropTickets.run(change.account);
       this.#bind.run(number, change.account);
       return "bound";
     });
   }
 
-  setDisabled(account: number, disabled: boolean): Promise<void> {
-    return this.#db.write(() => void this.#setDisabled.run(disabled ? 1 : 0, account));
+  beginSession(account: number): Promise<number> {
+    return this.#db.read(() => {
+      if (this.#exists.get(account) === null)
+        throw new StoreError("MISUSE", `there is no account ${account}`);
+      const number = (this.#sessions.get(account) ?? 0) + 1;
+      this.#sessions.set(account, number);
+      return number;
+    });
+  }
+
+  standings(accounts: readonly number[]): Promise<readonly Standing[]> {
+    return this.#db.read(() =>
+      accounts.flatMap((account) =>
+        this.#exists.get(account) === null ? [] : [{ account, session: this.#sessions.get(account) ?? 0 }],
+      ),
+    );
   }
 
   replacePassword(change: Parameters<AccountStore["replacePassword"]>[0]): Promise<boolean> {
     const { account, earlier, passwordHash } = change;
-    return this.#db.write(() => this.#replacePassword.run(passwordHash, account, earlier).changes === 1);
+    return this.#db.write(() => {
+      if (this.#replacePassword.run(passwordHash, account, earlier).changes !== 1) return false;
+      this.#dropTickets.run(account);
+      return true;
+    });
   }
 
   putCertificate(certificate: CertificateRecord, nowMs: number): Promise<"stored" | "certificate_conflict"> {
@@ -142,9 +169,9 @@ export class SqliteAccounts implements AccountStore {
     const { counted, consulted, nowMs } = attempt;
     return this.#db.write(() => {
       let waitMs = 0;
-      for (const { subject, delayMs } of [...counted, ...consulted]) {
-        const row = this.#failures.get(subject);
-        if (row !== null) waitMs = Math.max(waitMs, row.last_at + delayMs(row.failures) - nowMs);
+      for (const counter of [...counted, ...consulted]) {
+        const row = this.#failures.get(counter.subject);
+        if (row !== null) waitMs = Math.max(waitMs, waitAfter(counter, row, nowMs));
       }
       if (waitMs > 0) return waitMs;
       for (const { subject } of counted) this.#countFailure.run(subject, nowMs);

@@ -13,6 +13,7 @@ export class SqliteKeyPackages implements KeyPackageStore {
   readonly #count;
   readonly #takeOneTime;
   readonly #takeLastResort;
+  readonly #usable;
 
   constructor(db: SqliteDatabase, certificates: SqliteCertificates) {
     this.#db = db;
@@ -41,6 +42,10 @@ export class SqliteKeyPackages implements KeyPackageStore {
     this.#takeLastResort = db.prepare<{ package: Uint8Array }, [number, number]>(
       `UPDATE key_packages SET handed_out = 1 WHERE certificate = ? AND last_resort = 1 AND expires_at > ?
        RETURNING package`,
+    );
+    this.#usable = db.prepare<{ one: number }, [string, number]>(
+      `SELECT 1 AS one FROM key_packages k JOIN certificates c ON c.id = k.certificate
+       WHERE c.fingerprint = ? AND k.expires_at > ? LIMIT 1`,
     );
   }
 
@@ -86,6 +91,10 @@ export class SqliteKeyPackages implements KeyPackageStore {
       const lastResort = this.#takeLastResort.get(certificate, nowMs);
       return lastResort === null ? undefined : { package: lastResort.package, lastResort: true };
     });
+  }
+
+  canTake(fingerprint: Hex, nowMs: number): Promise<boolean> {
+    return this.#db.read(() => this.#usable.get(fingerprint, nowMs) !== null);
   }
 
   #countOf(certificate: number, nowMs: number): KeyPackageCount {

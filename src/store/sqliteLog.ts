@@ -1,6 +1,13 @@
 import type { Hex } from "../base/hex.ts";
 import { hexColumn } from "./hexColumn.ts";
-import type { AppendOutcome, CheckpointRecord, EntryRecord, LogAppend, LogStore } from "./logStore.ts";
+import type {
+  AppendOutcome,
+  CheckpointRecord,
+  EntryRecord,
+  LogAppend,
+  LogStore,
+  Reader,
+} from "./logStore.ts";
 import type { SqliteCertificates } from "./sqliteCertificates.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
@@ -40,7 +47,9 @@ export class SqliteLog implements LogStore {
   readonly #state;
   readonly #visibleSize;
   readonly #members;
+  readonly #readers;
   readonly #conversationsOf;
+  readonly #conversations;
 
   constructor(db: SqliteDatabase, certificates: SqliteCertificates) {
     this.#db = db;
@@ -116,9 +125,16 @@ export class SqliteLog implements LogStore {
     this.#members = db.prepare<{ person: string }, [string]>(
       `SELECT DISTINCT e.person FROM members e ${inConversation} AND e.until_size IS NULL`,
     );
+    this.#readers = db.prepare<{ person: string; until_size: number | null }, [string]>(
+      `SELECT e.person, CASE WHEN count(*) > count(e.until_size) THEN NULL ELSE max(e.until_size) END AS until_size
+       FROM members e ${inConversation} GROUP BY e.person`,
+    );
     this.#conversationsOf = db.prepare<{ conversation: string; size: number }, [string, string, number]>(
       `SELECT c.conversation, ${seen} AS size FROM members m JOIN conversations c ON c.id = m.conversation
        WHERE m.person = ? AND c.conversation > ? GROUP BY c.id ORDER BY c.conversation LIMIT ?`,
+    );
+    this.#conversations = db.prepare<{ conversation: string; size: number }, [string, number]>(
+      "SELECT conversation, size FROM conversations WHERE conversation > ? ORDER BY conversation LIMIT ?",
     );
   }
 
@@ -159,6 +175,18 @@ export class SqliteLog implements LogStore {
       const known = this.#conversation.get(conversation);
       if (known !== null) this.#deletePair.run(known.id);
     });
+  }
+
+  async appendInTurn<J extends { readonly append: LogAppend | undefined }>(
+    _conversation: Hex,
+    judge: () => Promise<J>,
+  ): Promise<{ judged: J; outcome: AppendOutcome | undefined }> {
+    for (;;) {
+      const judged = await judge();
+      const outcome = judged.append && (await this.append(judged.append));
+      // Only this process appends here, and where it doesn't come one after the other somebody has been faster.
+      if (outcome?.kind !== "conflict") return { judged, outcome };
+    }
   }
 
   #createConversation({ conversation, create }: LogAppend): number {
@@ -240,16 +268,33 @@ export class SqliteLog implements LogStore {
     return this.#db.read(() => this.#members.all(conversation).map((row) => hexColumn(row.person, 32)));
   }
 
+  readers(conversation: Hex): Promise<readonly Reader[]> {
+    return this.#db.read(() =>
+      this.#readers
+        .all(conversation)
+        .map((row) => ({ person: hexColumn(row.person, 32), until: row.until_size ?? undefined })),
+    );
+  }
+
   conversationsOf(
     request: Parameters<LogStore["conversationsOf"]>[0],
   ): ReturnType<LogStore["conversationsOf"]> {
     const { person, after, limit } = request;
     return this.#db.read(() =>
-      this.#conversationsOf
-        .all(person, after ?? "", limit)
-        .map((row) => ({ conversation: hexColumn(row.conversation, 16), size: row.size })),
+      this.#conversationsOf.all(person, after ?? "", limit).map((row) => summaryOf(row)),
     );
   }
+
+  conversations({
+    after,
+    limit,
+  }: Parameters<LogStore["conversations"]>[0]): ReturnType<LogStore["conversations"]> {
+    return this.#db.read(() => this.#conversations.all(after ?? "", limit).map((row) => summaryOf(row)));
+  }
+}
+
+function summaryOf({ conversation, size }: { conversation: string; size: number }) {
+  return { conversation: hexColumn(conversation, 16), size };
 }
 
 function entryOf(row: EntryRow): EntryRecord {

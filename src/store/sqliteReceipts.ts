@@ -5,6 +5,7 @@ import type { SqliteDatabase } from "./sqliteDatabase.ts";
 export class SqliteReceipts implements ReceiptStore {
   readonly #db: SqliteDatabase;
   readonly #select;
+  readonly #sizes;
   readonly #insert;
   readonly #update;
 
@@ -16,6 +17,10 @@ export class SqliteReceipts implements ReceiptStore {
     >(
       `SELECT r.statement, r.signed_data, r.version FROM receipts r
        JOIN conversations c ON c.id = r.conversation WHERE c.conversation = ? AND r.size = ?`,
+    );
+    this.#sizes = db.prepare<{ size: number }, [string]>(
+      `SELECT r.size FROM receipts r JOIN conversations c ON c.id = r.conversation
+       WHERE c.conversation = ? ORDER BY r.size`,
     );
     this.#insert = db.prepare<null, [number, Uint8Array, Uint8Array, number, string]>(
       `INSERT INTO receipts (conversation, size, statement, signed_data, version, changed_at)
@@ -34,6 +39,10 @@ export class SqliteReceipts implements ReceiptStore {
       const { statement, signed_data: signedData, version } = row;
       return { conversation, size, statement, signedData, version };
     });
+  }
+
+  sizes(conversation: Hex): Promise<readonly number[]> {
+    return this.#db.read(() => this.#sizes.all(conversation).map(({ size }) => size));
   }
 
   save(record: ReceiptRecord, nowMs: number): Promise<boolean> {

@@ -1,11 +1,13 @@
 import { SqliteAccounts } from "./sqliteAccounts.ts";
 import { SqliteBlobs } from "./sqliteBlobs.ts";
 import { SqliteCertificates } from "./sqliteCertificates.ts";
+import { SqliteControl } from "./sqliteControl.ts";
 import { SqliteDatabase } from "./sqliteDatabase.ts";
 import { SqliteKeyPackages } from "./sqliteKeyPackages.ts";
 import { SqliteLog } from "./sqliteLog.ts";
 import { SqliteReceipts } from "./sqliteReceipts.ts";
 import { SqliteRestoration } from "./sqliteRestoration.ts";
+import { SqliteTickets } from "./sqliteTickets.ts";
 import type { Store } from "./store.ts";
 
 /**
@@ -19,6 +21,8 @@ export async function openSqliteStore({ file }: { readonly file: string }): Prom
   const certificates = new SqliteCertificates(db);
   return {
     accounts: new SqliteAccounts(db, certificates),
+    control: new SqliteControl(db),
+    tickets: new SqliteTickets(db),
     keyPackages: new SqliteKeyPackages(db, certificates),
     blobs: new SqliteBlobs(db),
     log: new SqliteLog(db, certificates),
@@ -42,6 +46,8 @@ function sweeper(db: SqliteDatabase): Store["sweep"] {
   );
   const failures = db.prepare<null, [number]>("DELETE FROM login_failures WHERE last_at <= ?");
   const buckets = db.prepare<null, [number]>("DELETE FROM token_buckets WHERE full_at <= ?");
+  const tickets = db.prepare<null, [number]>("DELETE FROM tickets WHERE expires_at <= ?");
+  const endings = db.prepare<null, [number]>("DELETE FROM session_endings WHERE at <= ?");
   return ({ nowMs, unnamedBlobMs, welcomeMs, counterMs }) =>
     db.write(() => {
       packages.run(nowMs);
@@ -51,5 +57,7 @@ function sweeper(db: SqliteDatabase): Store["sweep"] {
       blobs.run();
       failures.run(nowMs - counterMs);
       buckets.run(nowMs);
+      tickets.run(nowMs);
+      endings.run(nowMs - counterMs);
     });
 }

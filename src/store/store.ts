@@ -1,10 +1,13 @@
+import type { AccountControl } from "./accountControl.ts";
 import type { AccountStore } from "./accountStore.ts";
 import type { BlobStore } from "./blobStore.ts";
 import type { ChangeFeed } from "./changeFeed.ts";
+import type { CrlStore } from "./crlStore.ts";
 import type { KeyPackageStore } from "./keyPackageStore.ts";
 import type { LogStore } from "./logStore.ts";
 import type { ReceiptStore } from "./receiptStore.ts";
 import type { RestorationStore } from "./restorationStore.ts";
+import type { TicketStore } from "./ticketStore.ts";
 
 /**
  * What a server keeps. Every call says what is durable and atomic when its promise resolves; every call may reject with
@@ -15,16 +18,20 @@ import type { RestorationStore } from "./restorationStore.ts";
  */
 export interface Store {
   readonly accounts: AccountStore;
+  readonly control: AccountControl;
+  readonly tickets: TicketStore;
   readonly keyPackages: KeyPackageStore;
   readonly blobs: BlobStore;
   readonly log: LogStore;
   readonly receipts: ReceiptStore;
   readonly restoration: RestorationStore;
-  /** Only where other processes can be heard of. */
+  /** Only where other processes can be heard of: what they do, and what they hand on. */
   readonly changes?: ChangeFeed;
+  readonly crls?: CrlStore;
 
-  /** Each kind by itself, all of it durable when it resolves. Deletes what has expired: key packages, uploads and blobs that no entry names after `unnamedBlobMs`, welcomes after
-   *  `welcomeMs`, counters that have no effect any more. Safe at any time. */
+  /** Each kind by itself, all of it durable when it resolves. Deletes what has expired: key packages, uploads and blobs that
+   *  no entry names after `unnamedBlobMs`, welcomes after `welcomeMs`, tickets that have expired, endings and counters after
+   *  `counterMs`, when they have no effect any more. Safe at any time. */
   sweep(request: {
     readonly nowMs: number;
     readonly unnamedBlobMs: number;

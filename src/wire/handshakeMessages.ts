@@ -81,6 +81,8 @@ export const alertCodes = [
   "timeout",
   "too_many_connections",
   "replaced",
+  "account_disabled",
+  "password_reset",
   "shutting_down",
   "internal_error",
 ] as const;

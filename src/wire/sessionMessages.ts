@@ -14,6 +14,9 @@ import {
 } from "../base/schema.ts";
 import { deliveryAnswers, deliveryPushes, deliveryRequests } from "./deliveryMessages.ts";
 import { certificateChain } from "./handshakeMessages.ts";
+import { keyPackage } from "./keyPackageForm.ts";
+import { authenticatedSchema, requestId as id, username } from "./loginMessages.ts";
+import { operatorAnswers, operatorRequests } from "./operatorMessages.ts";
 import { pairAnswers, pairRequests } from "./pairMessages.ts";
 import { restoreAnswers, restoreRequests } from "./restoreMessages.ts";
 import { checkpointSchema, entryLine, maxEntriesPerAnswer, storedEntrySchema } from "./storedEntry.ts";
@@ -27,37 +30,23 @@ export {
 } from "./storedEntry.ts";
 
 /**
- * What client and server say to each other inside the channel. Every request has an `id` that the client chooses,
- * counting up from 1; the server answers each exactly once with the same `id`. Pushes have none.
+ * What client and server say to each other inside the channel once the client is logged in (before: loginMessages.ts).
+ * Every request has an `id`; the server answers each exactly once with the same `id`. Pushes have none.
  */
 
 /** Most raw bytes of a blob in one message. */
 export const maxBlobPieceBytes = 64 * 1024;
 /** Longest blob that is stored. */
 export const maxBlobBytes = 4 * 1024 * 1024;
-export const maxKeyPackageBytes = 12 * 1024;
 export const maxKeyPackagesPerMessage = 10;
 export const maxReceiptBytes = 64 * 1024;
 export const maxCrlBytes = 96 * 1024;
 
-const id = integer(1, 0xffff_ffff);
 const conversation = hex(16);
 const fingerprint = hex(32);
 const digest = hex(32);
 const count = integer();
 const time = integer();
-const email = text({ min: 3, max: 254 });
-const username = text({ min: 1, max: 32, pattern: /^[a-z0-9][a-z0-9._-]{0,31}$/ });
-const password = text({ min: 1, max: 1024 });
-const keyPackage = base64({ min: 1, max: maxKeyPackageBytes });
-
-/** Requests that are allowed before the account is known. */
-export const loginRequestSchema = tagged("type", {
-  register: object({ type: literal("register"), id, email, username, password }),
-  login: object({ type: literal("login"), id, email, password }),
-  ping: object({ type: literal("ping"), id }),
-});
-export type LoginRequest = SchemaType<typeof loginRequestSchema>;
 
 /** Requests of an authenticated client. */
 export const requestSchema = tagged("type", {
@@ -100,6 +89,7 @@ export const requestSchema = tagged("type", {
     signed_data: base64({ min: 1, max: maxReceiptBytes }),
   }),
   fetch_receipt: object({ type: literal("fetch_receipt"), id, conversation, size: integer(1) }),
+  ...operatorRequests,
   ...deliveryRequests,
   ...pairRequests,
   ...restoreRequests,
@@ -116,6 +106,9 @@ export const refusalCodes = [
   "REGISTRATION_CLOSED",
   "ACCOUNT_DISABLED",
   "WEAK_PASSWORD",
+  "PASSWORD_CHANGE_REQUIRED",
+  "PASSWORD_EXPIRED",
+  "TICKET_REFUSED",
   "TRY_LATER",
   "TOO_MANY",
   "NOT_FOUND",
@@ -157,15 +150,7 @@ export const serverMessageSchema = tagged("type", {
     detail: text({ max: 128 }),
   }),
   pong: object({ type: literal("pong"), id }),
-  authenticated: object({
-    type: literal("authenticated"),
-    id,
-    username,
-    email,
-    time,
-    one_time_key_packages: count,
-    last_resort_key_package: boolean,
-  }),
+  authenticated: authenticatedSchema,
   published: object({ type: literal("published"), id, one_time: count, last_resort: boolean }),
   key_packages: object({
     type: literal("key_packages"),
@@ -212,6 +197,7 @@ export const serverMessageSchema = tagged("type", {
     size: integer(1),
     signed_data: base64({ min: 1, max: maxReceiptBytes }),
   }),
+  ...operatorAnswers,
   ...deliveryAnswers,
   ...pairAnswers,
   ...deliveryPushes,

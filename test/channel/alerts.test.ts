@@ -26,6 +26,8 @@ describe("alertFor()", () => {
       TIMEOUT: "timeout",
       TOO_MANY_CONNECTIONS: "too_many_connections",
       REPLACED: "replaced",
+      ACCOUNT_DISABLED: "account_disabled",
+      PASSWORD_RESET: "password_reset",
       SHUTTING_DOWN: "shutting_down",
       INTERNAL: "internal_error",
     };

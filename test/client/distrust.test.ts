@@ -504,5 +504,5 @@ test("join() refuses a group that has other members than the signed roster", asy
 
 function selfOf(person: Person, directory: Directory): Self {
   const { certificate, chain, key, username, email } = person;
-  return { verified: directory.verifyNewcomer(chain), certificate, chain, key, username, email };
+  return { verified: directory.verifyNewcomer(chain, "client"), certificate, chain, key, username, email };
 }

@@ -12,8 +12,8 @@ import { RequestReader } from "../../src/server/requests.ts";
 import { defaultLimits } from "../../src/server/serverLimits.ts";
 import { noMeter } from "../../src/server/serverMeter.ts";
 import { maxSessionFrameBytes } from "../../src/wire/frame.ts";
+import type { LoginRequest } from "../../src/wire/loginMessages.ts";
 import {
-  type LoginRequest,
   type Request,
   type ServerMessage,
   serverMessageSchema,

@@ -29,7 +29,7 @@ import { decodeGroupInfo, decodeKeyPackageMessage } from "../../src/group/mlsMes
 import { openMessage, sealMessage } from "../../src/group/ratchet.ts";
 import { decodeCertificate } from "../../src/pki/certificate.ts";
 import { verifyPath } from "../../src/pki/verifyPath.ts";
-import { maxKeyPackageBytes } from "../../src/wire/sessionMessages.ts";
+import { maxKeyPackageBytes } from "../../src/wire/keyPackageForm.ts";
 import {
   type Entry,
   Member,

@@ -10,9 +10,8 @@ import {
   maxHandshakeFrameBytes,
   maxSessionFrameBytes,
 } from "../../src/wire/frame.ts";
+import { isLoginType, type LoginRequest, loginRequestSchema } from "../../src/wire/loginMessages.ts";
 import {
-  type LoginRequest,
-  loginRequestSchema,
   type Request,
   requestSchema,
   type ServerMessage,
@@ -104,6 +103,7 @@ const id = 7;
 const hash = encodeHex(new Uint8Array(32).fill(0xab));
 const conversation = encodeHex(new Uint8Array(16).fill(0xcd));
 const bytes = new Uint8Array(40).fill(0xef);
+const ticket = new Uint8Array(32).fill(0x5a);
 const line = '{"v":2}';
 const checkpoint = { size: 3, root: hash, at: 1_700_000_000_000, server: hash, sig: bytes };
 const entries = [{ at: 1_700_000_000_000, line }];
@@ -111,6 +111,12 @@ const entries = [{ at: 1_700_000_000_000, line }];
 const requests: readonly (Request | LoginRequest)[] = [
   { type: "register", id, email: "alice@example.org", username: "alice", password: "correct horse" },
   { type: "login", id, email: "alice@example.org", password: '\u00e4\u{1f600}"\\' },
+  {
+    ...{ type: "change_password", id, email: "alice@example.org" },
+    ...{ password: "correct horse", new_password: "battery staple" },
+  },
+  { type: "renew", id, email: "alice@example.org", password: "correct horse", signature: bytes },
+  { type: "resume", id, ticket },
   { type: "ping", id },
   { type: "publish_key_packages", id, packages: [bytes, bytes], last_resort: bytes },
   { type: "publish_key_packages", id, packages: [], last_resort: null },
@@ -123,6 +129,7 @@ const requests: readonly (Request | LoginRequest)[] = [
   { type: "fetch_entries", id, conversation, from: 0, limit: 256 },
   { type: "sign_receipt", id, conversation, statement: bytes, signed_data: bytes },
   { type: "fetch_receipt", id, conversation, size: 9 },
+  { type: "fetch_operator_key_package", id },
 ];
 
 const serverMessages: readonly ServerMessage[] = [
@@ -130,8 +137,18 @@ const serverMessages: readonly ServerMessage[] = [
   { type: "pong", id },
   {
     ...{ type: "authenticated", id, username: "alice", email: "alice@example.org", time: 1_700_000_000_000 },
-    ...{ one_time_key_packages: 20, last_resort_key_package: true },
+    ...{ one_time_key_packages: 20, last_resort_key_package: true, ticket, operator: null },
   },
+  {
+    ...{ type: "authenticated", id, username: "alice", email: "alice@example.org", time: 1_700_000_000_000 },
+    ...{
+      one_time_key_packages: 0,
+      last_resort_key_package: false,
+      ticket,
+      operator: { name: "::1", fingerprint: hash },
+    },
+  },
+  { type: "operator_key_package", id, package: bytes, last_resort: true },
   { type: "published", id, one_time: 20, last_resort: false },
   { type: "key_packages", id, username: "bob", packages: [{ package: bytes, last_resort: false }] },
   { type: "certificates", id, chains: [[bytes, bytes], []] },
@@ -146,8 +163,7 @@ const serverMessages: readonly ServerMessage[] = [
   { type: "receipt", conversation, size: 3, signed_data: bytes },
 ];
 
-const isLogin = (request: Request | LoginRequest): request is LoginRequest =>
-  request.type === "register" || request.type === "login";
+const isLogin = (request: Request | LoginRequest): request is LoginRequest => isLoginType(request.type);
 
 /** Requests of a client, as the server reads them: each input as the first and again as a second one. */
 export const requestTarget: Target = {

@@ -71,6 +71,16 @@ export class TerminalProcess {
     }
   }
 
+  /** Takes the terminal away, as closing its window does; the process may go on. */
+  hangUp(): void {
+    this.#child.terminal?.close();
+  }
+
+  /** The exit code of the process, whatever was read from its terminal. */
+  get ended(): Promise<number> {
+    return this.#child.exited;
+  }
+
   stop(signal: "SIGTERM" | "SIGINT" | "SIGKILL" = "SIGTERM"): void {
     this.#child.kill(signal);
     if (signal === "SIGKILL") this.#child.terminal?.close();

@@ -154,13 +154,17 @@ export class World {
     return { server, port: Number(port) };
   }
 
-  /** Starts a client that speaks JSON and waits until it has logged in. */
-  async join(name: string, port: number, options: JoinOptions = {}): Promise<ChildProcess> {
+  /** Starts a client that speaks JSON and waits until it has logged in. @param ports of the server, or of its nodes */
+  async join(
+    name: string,
+    ports: number | readonly number[],
+    options: JoinOptions = {},
+  ): Promise<ChildProcess> {
     const { args = [], to, register = true, provider = "native" } = options;
     const client = this.start(
       name,
       [
-        ...["connect", `localhost:${port}`, "--as", name, register ? "--register" : "--login", "--json"],
+        ...["connect", addressOf(ports), "--as", name, register ? "--register" : "--login", "--json"],
         ...(to === undefined ? [] : ["--to", to]),
         ...args,
       ],
@@ -173,11 +177,11 @@ export class World {
   /** Runs a client to the end of its input. */
   chat(
     name: string,
-    port: number,
+    ports: number | readonly number[],
     args: readonly string[],
     { input = "", env = {} }: RunOptions = {},
   ): Promise<Finished> {
-    return this.run(name, ["connect", `localhost:${port}`, "--as", name, ...args], {
+    return this.run(name, ["connect", addressOf(ports), "--as", name, ...args], {
       input,
       env: { ...passwordOf(name), ...env },
     });
@@ -202,6 +206,13 @@ export class World {
       for (const file of ["ca_cert.pem", `${name}_cert.pem`, `${name}_key.pem`])
         copyFileSync(this.path("org", "certs", file), this.path(name, "certs", file));
   }
+}
+
+function addressOf(ports: number | readonly number[]): string {
+  return [ports]
+    .flat()
+    .map((port) => `localhost:${port}`)
+    .join(",");
 }
 
 /** The environment variable with the password of this person's account. */

@@ -170,7 +170,7 @@ describe("login", () => {
     await server.register(frank);
     const store = await openSqliteStore({ file: server.file });
     const account = await store.accounts.byEmail(frank.email);
-    await store.accounts.setDisabled(account?.id ?? 0, true);
+    await store.control.setDisabled({ account: account?.id ?? 0, disabled: true, nowMs: Date.now() });
     await store.close();
     const client = await server.dial(frank);
     expect(await client.refusalCode(wrong(frank))).toBe("AUTHENTICATION_FAILED");

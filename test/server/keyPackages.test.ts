@@ -119,7 +119,8 @@ describe("key packages", () => {
     await taken(client, "dora");
     server.running.replaceCrl(server.authority.crl([{ certificate: rita.certificate }]).der);
     const store = await openSqliteStore({ file: server.file });
-    await store.accounts.setDisabled((await store.accounts.byUsername("dora"))?.id ?? 0, true);
+    const account = (await store.accounts.byUsername("dora"))?.id ?? 0;
+    await store.control.setDisabled({ account, disabled: true, nowMs: Date.now() });
     await store.close();
     expect(await client.refusalCode(fetch("rita"))).toBe("NO_KEY_PACKAGE");
     expect(await client.refusalCode(fetch("dora"))).toBe("NO_KEY_PACKAGE");

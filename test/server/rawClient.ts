@@ -9,10 +9,9 @@ import { type Certificate, decodeCertificate } from "../../src/pki/certificate.t
 import { verifyPath } from "../../src/pki/verifyPath.ts";
 import { encodeFrame, FrameDecoder, maxSessionFrameBytes } from "../../src/wire/frame.ts";
 import { type AlertCode, alertCodes } from "../../src/wire/handshakeMessages.ts";
+import { isLoginType, type LoginRequest, loginRequestSchema } from "../../src/wire/loginMessages.ts";
 import { SendQueue } from "../../src/wire/sendQueue.ts";
 import {
-  type LoginRequest,
-  loginRequestSchema,
   type Request,
   requestSchema,
   type ServerMessage,
@@ -191,8 +190,7 @@ export class RawClient {
   request(request: WithoutId<Any>): Promise<ServerMessage> {
     const id = ++this.#lastId;
     const message = { ...request, id } as unknown as Any;
-    const schema =
-      message.type === "register" || message.type === "login" ? loginRequestSchema : requestSchema;
+    const schema = isLoginType(message.type) ? loginRequestSchema : requestSchema;
     return this.requestBytes(id, encodeJson<never>(schema as never, message as never));
   }
 

@@ -9,8 +9,7 @@ import { mergeSignedData } from "../../src/pki/cms/mergeSignedData.ts";
 import { signDetached } from "../../src/pki/cms/signDetached.ts";
 import { decodeSignedData } from "../../src/pki/cms/signedData.ts";
 import { verifySigner } from "../../src/pki/cms/verifySigner.ts";
-import type { RawClient } from "./rawClient.ts";
-import { directConversation, type TestConversation } from "./testConversation.ts";
+import { directConversation, statementOf, type TestConversation } from "./testConversation.ts";
 import { type Person, TestServer } from "./testServer.ts";
 
 describe("receipts", () => {
@@ -22,22 +21,6 @@ describe("receipts", () => {
   afterAll(() => server.dispose());
 
   const pair = () => directConversation(server, [`a${++count}`, `b${count}`]);
-
-  /** What the client makes of the log as the server hands it out. */
-  async function statementOf(client: RawClient, conversation: TestConversation): Promise<Uint8Array> {
-    const { entries } = await client.expect("entries", {
-      type: "fetch_entries",
-      conversation: conversation.id,
-      from: 0,
-      limit: 256,
-    });
-    const hash = crypto().sha256Stream();
-    for (const [index, { at, line }] of entries.entries())
-      hash.update(
-        new TextEncoder().encode(`${formatTranscriptLine({ entry: parseEntry(line), index, at })}\n`),
-      );
-    return buildStatement({ state: conversation.state, sha256: encodeHex(hash.digest()) });
-  }
 
   const sign = ({ certificate, key }: Person, content: Uint8Array, signingTimeMs = Date.now()) =>
     signDetached({ content, certificate, key, signingTimeMs, includeCertificates: [] });

@@ -145,6 +145,8 @@ describe("replaceIdentity()", () => {
       ["CERTIFICATE_REFUSED", revoked],
       ["KEY_MISMATCH", { chain: revoked.chain, key: user.key }],
       ["CERTIFICATE_REFUSED", await authority.issueServer("localhost")],
+      // All names are there, but the operator is known by the first.
+      ["CERTIFICATE_REFUSED", await authority.issueServer(["chat.example.org", ...names])],
       ["CERTIFICATE_REFUSED", { chain: [], key: user.key }],
     ];
     for (const [code, identity] of bad) await expect(use(server, identity)).rejects.toMatchObject({ code });

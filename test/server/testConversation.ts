@@ -1,7 +1,8 @@
 import { encodeUtf8 } from "../../src/base/bytes.ts";
 import { encodeHex, type Hex } from "../../src/base/hex.ts";
-import { sha256 } from "../../src/crypto/crypto.ts";
+import { crypto, sha256 } from "../../src/crypto/crypto.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
+import { buildStatement } from "../../src/evidence/receiptStatement.ts";
 import {
   addMembers,
   createGroup,
@@ -32,6 +33,7 @@ import {
 import { emptyRoot } from "../../src/log/merkle.ts";
 import { RootHistory } from "../../src/log/rootHistory.ts";
 import { compareRows, type RosterRow } from "../../src/log/roster.ts";
+import { formatTranscriptLine } from "../../src/log/transcript.ts";
 import { verifyPath } from "../../src/pki/verifyPath.ts";
 import { maxBlobPieceBytes } from "../../src/wire/sessionMessages.ts";
 import type { Issued, TestAuthority } from "../pki/testAuthority.ts";
@@ -303,4 +305,20 @@ export async function directConversation(server: TestServer, names: readonly [st
   await conversation.post(aliceClient, await conversation.create(aliceClient, alice, [bob]));
   await bobClient.push("pushed");
   return { alice, bob, aliceClient, bobClient, conversation };
+}
+
+/** What the client makes of the log as the server hands it out. */
+export async function statementOf(client: RawClient, conversation: TestConversation): Promise<Uint8Array> {
+  const { entries } = await client.expect("entries", {
+    type: "fetch_entries",
+    conversation: conversation.id,
+    from: 0,
+    limit: 256,
+  });
+  const hash = crypto().sha256Stream();
+  for (const [index, { at, line }] of entries.entries())
+    hash.update(
+      new TextEncoder().encode(`${formatTranscriptLine({ entry: parseEntry(line), index, at })}\n`),
+    );
+  return buildStatement({ state: conversation.state, sha256: encodeHex(hash.digest()) });
 }

@@ -55,26 +55,30 @@ export class TestServer {
   skewMs = 0;
   #frozenAtMs: number | undefined;
   /** Where the server keeps what it keeps. */
-  openStore: () => Promise<Store> = () => openSqliteStore({ file: this.file });
+  openStore: () => Promise<Store>;
   /** Stands between the server and its store. */
   wrapStore: (store: Store) => Store = (store) => store;
   #running: RunningServer | undefined;
   #people = new Map<string, Person>();
   #clients: RawClient[] = [];
 
-  private constructor(authority: TestAuthority, identity: Issued) {
+  private constructor(authority: TestAuthority, identity: Issued, openStore?: () => Promise<Store>) {
     this.authority = authority;
     this.identity = identity;
+    this.openStore = openStore ?? (() => openSqliteStore({ file: this.file }));
   }
 
-  /** @param made the CA that users come from, and the server's certificate; by default of its own and of p256 keys */
+  /**
+   * @param made the CA that users come from, the server's certificate and its store; by default of its own, of p256 keys, and a
+   *   file in its folder
+   */
   static async create(
     options: Partial<ServerOptions> = {},
-    made: { authority?: TestAuthority; identity?: Issued } = {},
+    made: { authority?: TestAuthority; identity?: Issued; openStore?: () => Promise<Store> } = {},
   ): Promise<TestServer> {
     const authority = made.authority ?? (await createTestAuthority({ nowMs: Date.now() }));
     const identity = made.identity ?? (await authority.issueServer(["localhost", "127.0.0.1"]));
-    const server = new TestServer(authority, identity);
+    const server = new TestServer(authority, identity, made.openStore);
     await server.start(options);
     return server;
   }

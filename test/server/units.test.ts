@@ -35,6 +35,17 @@ test("formatJsonLogLine() puts the session of a message into a field", () => {
   expect(line).toBe(
     '{"time":"2026-11-23T01:20:06.123Z","level":"warning","session":"SESSION-007","message":"\\"quoted\\"\\nand more"}',
   );
+  expect(JSON.parse(formatJsonLogLine(at, "INFO", "[WORKER-2] [SESSION-001] of a worker"))).toEqual({
+    time: "2026-11-23T01:20:06.123Z",
+    level: "info",
+    worker: "WORKER-2",
+    session: "SESSION-001",
+    message: "of a worker",
+  });
+  expect(JSON.parse(formatJsonLogLine(at, "INFO", "[WORKER-2] Server stopped"))).toMatchObject({
+    worker: "WORKER-2",
+    message: "Server stopped",
+  });
   expect(JSON.parse(formatJsonLogLine(at, "INFO", "[session-7] not a tag"))).toEqual({
     time: "2026-11-23T01:20:06.123Z",
     level: "info",

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import type { Hex } from "../../src/base/hex.ts";
+import { encodeHex, type Hex } from "../../src/base/hex.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import type { Change } from "../../src/store/changeFeed.ts";
 import type { PostgresAddress } from "../../src/store/postgresAddress.ts";
@@ -14,6 +14,16 @@ import { hasPostgres, PostgresServer } from "./postgresServer.ts";
 
 // A real database on a loaded machine.
 setDefaultTimeout(60_000);
+
+/** @returns the number of an account of its own */
+async function newAccount(store: Store): Promise<number> {
+  const username = `u${randomHex(6)}`;
+  const email = `${username}@example.org`;
+  const account = { email, username, passwordHash: "$", certificate: certificateRecord(), nowMs: 1 };
+  const created = await store.accounts.create(account);
+  if (created.kind !== "created") throw new Error(created.kind);
+  return created.account.id;
+}
 
 describe.skipIf(!hasPostgres)("two stores on one PostgreSQL", () => {
   let server: PostgresServer;
@@ -202,7 +212,7 @@ describe.skipIf(!hasPostgres)("two stores on one PostgreSQL", () => {
         heard.push(change);
         wake();
       },
-      missed: () => heard.push({ kind: "log", conversation: "00".repeat(16) as Hex }),
+      missed: () => heard.push({ kind: "account", account: -1 }),
     });
     const fixture = await logFixture(b);
     const conversation = await fixture.begin();
@@ -218,19 +228,79 @@ describe.skipIf(!hasPostgres)("two stores on one PostgreSQL", () => {
     await b.receipts.save(record, 1);
     await b.receipts.save(record, 1);
     await b.log.append(fixture.message(conversation, 2, 3));
-    while (heard.length < 3)
+    const account = await newAccount(b);
+    await b.accounts.beginSession(account);
+    await a.accounts.beginSession(account);
+    await b.accounts.beginSession(account);
+    while (heard.length < 5)
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
     expect(heard).toEqual([
-      { kind: "log", conversation },
+      { kind: "log", conversation, from: 0, size: 1, members: true },
       { kind: "receipt", conversation, size: 1 },
-      { kind: "log", conversation },
+      { kind: "log", conversation, from: 2, size: 3, members: false },
+      { kind: "account", account },
+      { kind: "account", account },
     ]);
     server.sql(address.database, "NOTIFY securechat, 'rubbish log 00'");
     await stop?.();
     await b.log.append(fixture.message(conversation, 3, 4));
-    expect(heard).toHaveLength(3);
+    expect(heard).toHaveLength(5);
+  });
+
+  test("beginSession() from both at the same time numbers every session once", async () => {
+    const account = await newAccount(a);
+    const numbers = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => (i % 2 ? a : b).accounts.beginSession(account)),
+    );
+    expect(numbers.sort((one, other) => one - other)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+    expect(await b.accounts.standings([account])).toEqual([{ account, session: 20 }]);
+  });
+
+  test("offer() of lists from both keeps the one with the highest number of each CA", async () => {
+    const [authority, other] = [randomHex(32), randomHex(32)];
+    const list = (number: number, of = authority) => ({
+      authority: of,
+      number: encodeHex(Uint8Array.fromHex(number.toString(16).padStart(40, "0"))),
+      file: systemRandom(9),
+    });
+    // 256 comes after 9 as a number, and before it as a text without zeros in front.
+    const lists = [3, 256, 9, 1].map((number) => list(number));
+    await Promise.all(lists.map((one, i) => (i % 2 ? a : b).crls?.offer(one)));
+    const second = list(7, other);
+    expect(await a.crls?.offer(second)).toBe(true);
+    expect(await b.crls?.offer(list(256))).toBe(false);
+    const all = (await b.crls?.all()) ?? [];
+    expect(all.filter((one) => one.authority === authority)).toEqual(lists.slice(1, 2));
+    expect(all.filter((one) => one.authority === other)).toEqual([second]);
+  });
+
+  test("appendInTurn() of a store that is always slower than the other one gets its turn at once", async () => {
+    const [fromA, fromB] = [await logFixture(a), await logFixture(b)];
+    const log = await fromA.begin();
+    let done = false;
+    const fast = (async () => {
+      for (let stored = 0; !done; ) {
+        const size = await a.log.size(log);
+        const { kind } = await a.log.append(fromA.message(log, size, stored + 2));
+        if (kind === "appended") stored += 1;
+      }
+    })();
+    for (let seqno = 1; seqno <= 5; seqno++) {
+      let judged = 0;
+      const { outcome } = await b.log.appendInTurn(log, async () => {
+        judged += 1;
+        const size = await b.log.size(log);
+        // Long enough for several appends of the other.
+        await Bun.sleep(50);
+        return { append: fromB.message(log, size, seqno) };
+      });
+      expect(outcome).toEqual({ kind: "appended" });
+      expect(judged).toBe(1);
+    }
+    done = true;
+    await fast;
   });
 
   test("an error says nothing of the statement, its values or the host", async () => {

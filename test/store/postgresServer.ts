@@ -256,7 +256,8 @@ function removeLeftovers(): void {
   }
 }
 
-function freePort(): Promise<number> {
+/** @returns a port of 127.0.0.1 that nobody listens on at the moment */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.on("error", reject);

@@ -66,6 +66,29 @@ describe("openSqliteStore()", () => {
     await expect(openSqliteStore({ file })).rejects.toMatchObject({ code: "NEWER_SCHEMA" });
   });
 
+  test("brings a store of the first schema up to date and keeps its accounts", async () => {
+    const file = join(folder, "first.db");
+    const store = await openSqliteStore({ file });
+    const certificate = certificateRecord();
+    const account = { email: "a@example.org", username: "a", passwordHash: "$hash", certificate, nowMs: 5 };
+    await store.accounts.create(account);
+    await store.close();
+    const db = new Database(file);
+    db.run("DROP TABLE tickets");
+    db.run("DROP TABLE session_endings");
+    for (const column of ["last_login_at", "one_time_until", "allows_new_key"])
+      db.run(`ALTER TABLE users DROP COLUMN ${column}`);
+    db.run("PRAGMA user_version = 1");
+    db.close();
+    const again = await openSqliteStore({ file });
+    expect(await again.accounts.byEmail("a@example.org")).toMatchObject({
+      ...{ passwordHash: "$hash", certificate, disabled: false },
+      ...{ lastLoginAtMs: undefined, oneTimeUntilMs: undefined, allowsNewKey: false },
+    });
+    expect(await again.control.lastEnding()).toBe(0);
+    await again.close();
+  });
+
   test("migrates once when two open an empty file at the same time", async () => {
     const file = join(folder, "twice.db");
     const stores = await Promise.all([openSqliteStore({ file }), openSqliteStore({ file })]);

@@ -5,6 +5,7 @@ import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import type { AttemptCounter, CertificateRecord } from "../../src/store/accountStore.ts";
 import type { LogAppend, NewEntry } from "../../src/store/logStore.ts";
 import type { Store } from "../../src/store/store.ts";
+import { describeAccountParts } from "./accountContract.ts";
 import { certificateRecord, randomHex } from "./certificateRecord.ts";
 
 /** How the suite gets at a backend. */
@@ -207,16 +208,29 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         ).toBe(false);
       });
 
-      test("setDisabled() holds until it is taken back", async () => {
-        const created = await store.accounts.create(account());
-        if (created.kind !== "created") throw new Error(created.kind);
-        const { id, email } = created.account;
-        await store.accounts.setDisabled(id, true);
-        expect((await store.accounts.byEmail(email))?.disabled).toBe(true);
-        await store.accounts.setDisabled(id, false);
-        expect((await store.accounts.byEmail(email))?.disabled).toBe(false);
+      test("beginSession() counts up for each account, standings() tell the last one", async () => {
+        const ids: number[] = [];
+        for (let i = 0; i < 3; i++) {
+          const created = await store.accounts.create(account());
+          if (created.kind !== "created") throw new Error(created.kind);
+          ids.push(created.account.id);
+        }
+        const [first = 0, second = 0, third = 0] = ids;
+        const begun = [];
+        for (const id of [first, first, second]) begun.push(await store.accounts.beginSession(id));
+        expect(begun).toEqual([1, 2, 1]);
+        const standings = [...(await store.accounts.standings([third, first, second, 1 << 30]))];
+        expect(standings.sort((a, b) => a.account - b.account)).toEqual([
+          { account: first, session: 2 },
+          { account: second, session: 1 },
+          { account: third, session: 0 },
+        ]);
+        expect(await store.accounts.standings([])).toEqual([]);
+        await expect(store.accounts.beginSession(1 << 30)).rejects.toMatchObject({ code: "MISUSE" });
       });
     });
+
+    describeAccountParts(() => ({ store, other }));
 
     describe("attempts and tokens", () => {
       const delayMs = (failures: number) => (failures < 2 ? 0 : failures * 1_000);
@@ -235,6 +249,13 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(await reserve(other, [counter], t0 + 500)).toBe(1_500);
         expect(await reserve(store, [counter], t0 + 2_000)).toBe(0);
         expect(await reserve(store, [counter], t0 + 2_000)).toBe(3_000);
+      });
+
+      test("reserveAttempt() asks for no more than the delay when the clock was put back", async () => {
+        const counter = { subject: `account:${randomHex(8)}`, delayMs };
+        expect(await reserve(store, [counter], t0 + day)).toBe(0);
+        expect(await reserve(other, [counter], t0)).toBe(0);
+        expect(await reserve(store, [counter], t0 - day)).toBe(2_000);
       });
 
       test("reserveAttempt() counts nothing on any counter while one has to wait", async () => {
@@ -275,7 +296,7 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(await reserve(store, [account], t0)).toBe(0);
         expect(await reserve(store, [address], t0)).toBe(0);
         expect(await reserve(store, [address], t0)).toBe(2_000);
-        expect(await reserve(store, [third], t0)).toBe(2_010);
+        expect(await reserve(store, [third], t0 + 11)).toBe(1_999);
       });
 
       test("takeToken() gives the capacity at once and one more per refill", async () => {
@@ -366,6 +387,20 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         await publish(fingerprint, { oneTime: [fresh], device: "d1".repeat(32) });
         expect((await store.keyPackages.take(fingerprint, t0))?.package).toEqual(fresh.package);
         expect(await store.keyPackages.take(fingerprint, t0)).toBeUndefined();
+      });
+
+      test("canTake() says whether take() has one to give, without taking it", async () => {
+        const { fingerprint } = await withCertificate(store);
+        const can = (nowMs = t0) => store.keyPackages.canTake(fingerprint, nowMs);
+        expect(await can()).toBe(false);
+        const last = record(t0 + 5);
+        await publish(fingerprint, { oneTime: [record(t0 + 1)], lastResort: last });
+        expect([await can(), await can()]).toEqual([true, true]);
+        await store.keyPackages.take(fingerprint, t0);
+        await store.keyPackages.take(fingerprint, t0);
+        // Handed out already, and handed out again.
+        expect(await can()).toBe(true);
+        expect([await can(t0 + 4), await can(t0 + 5)]).toEqual([true, false]);
       });
 
       test("take() and count() leave out what has expired", async () => {
@@ -695,9 +730,64 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         );
         expect([await visible(alice.person), await visible(bob.person)]).toEqual([3, 2]);
         expect(await store.log.members(conversation)).toEqual([alice.person]);
+        const readers = async () =>
+          new Map((await store.log.readers(conversation)).map(({ person, until }) => [person, until]));
+        expect(await readers()).toEqual(
+          new Map([
+            [alice.person, undefined],
+            [bob.person, 2],
+          ]),
+        );
         await change("joined", 3);
+        expect((await readers()).get(bob.person)).toBeUndefined();
+        expect(await store.log.readers(randomHex(16))).toEqual([]);
         expect([await visible(bob.person), await visible(eve.person)]).toEqual([4, 0]);
         expect(await store.log.visibleSize(randomHex(16), alice.person)).toBe(0);
+      });
+
+      test("appendInTurn() of many at the same time: each is judged by what those before it have left", async () => {
+        const alice = await withCertificate(store);
+        const conversation = await conversationOf(store, alice);
+        const results = await Promise.all(
+          Array.from({ length: 8 }, (_, i) =>
+            store.log.appendInTurn(conversation, async () => {
+              const expectedSize = await store.log.size(conversation);
+              const entries = [entry(alice.fingerprint, i + 2)] as const;
+              return { append: append({ conversation, expectedSize, entries }), expectedSize };
+            }),
+          ),
+        );
+        expect(results.every(({ outcome }) => outcome?.kind === "appended")).toBe(true);
+        expect(results.map(({ judged }) => judged.expectedSize).sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+        expect(await store.log.size(conversation)).toBe(9);
+      });
+
+      test("appendInTurn() stores nothing when nothing may stand or the judge fails", async () => {
+        const alice = await withCertificate(store);
+        const conversation = await conversationOf(store, alice);
+        const nothing = await store.log.appendInTurn(conversation, async () => ({
+          append: undefined,
+          why: "refused",
+        }));
+        expect(nothing).toEqual({ judged: { append: undefined, why: "refused" }, outcome: undefined });
+        const failed = store.log.appendInTurn(conversation, () => Promise.reject(new RangeError("bad")));
+        await expect(failed).rejects.toThrow(RangeError);
+        const missing = randomHex(32);
+        const { outcome } = await store.log.appendInTurn(conversation, async () => ({
+          append: append({
+            conversation,
+            expectedSize: 1,
+            entries: [entry(alice.fingerprint, 2)],
+            blobs: [{ sha256: missing, role: "commit", index: 1, owner: alice.person }],
+          }),
+        }));
+        expect(outcome).toEqual({ kind: "blob_missing", sha256: missing });
+        expect(await store.log.size(conversation)).toBe(1);
+        expect(
+          await store.log.append(
+            append({ conversation, expectedSize: 1, entries: [entry(alice.fingerprint, 2)] }),
+          ),
+        ).toEqual({ kind: "appended" });
       });
 
       test("conversationsOf() pages by id with the sizes that the person sees", async () => {
@@ -713,6 +803,21 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(
           await store.log.conversationsOf({ person: randomHex(32), after: undefined, limit: 3 }),
         ).toEqual([]);
+      });
+
+      test("conversations() pages through all of them by id", async () => {
+        const [alice, bob] = [await withCertificate(store), await withCertificate(store)];
+        const mine = [await conversationOf(store, alice), await conversationOf(store, bob)];
+        const found: { conversation: Hex; size: number }[] = [];
+        for (let after: Hex | undefined; ; ) {
+          const page = await store.log.conversations({ after, limit: 2 });
+          found.push(...page);
+          after = page.at(-1)?.conversation;
+          if (after === undefined) break;
+        }
+        const ids = found.map(({ conversation }) => conversation);
+        expect(ids).toEqual([...new Set(ids)].sort());
+        for (const conversation of mine) expect(found).toContainEqual({ conversation, size: 1 });
       });
 
       test("entries() keeps to limit and bytes but gives at least one, and can be asked again at once", async () => {
@@ -782,6 +887,24 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(await other.receipts.receipt(conversation, 1)).toEqual(record(2, "d"));
         expect(await store.receipts.save({ ...record(1, "e"), conversation: randomHex(16) }, t0)).toBe(false);
       });
+
+      test("sizes() lists those of one conversation, the smallest first", async () => {
+        const alice = await withCertificate(store);
+        const conversation = await conversationOf(store, alice);
+        const other = await conversationOf(store, alice);
+        expect(await store.receipts.sizes(conversation)).toEqual([]);
+        for (const [id, size] of [
+          [conversation, 20],
+          [conversation, 3],
+          [other, 7],
+        ] as const)
+          await store.receipts.save(
+            { conversation: id, size, statement: bytes("s"), signedData: bytes("d"), version: 1 },
+            t0,
+          );
+        expect(await store.receipts.sizes(conversation)).toEqual([3, 20]);
+        expect(await store.receipts.sizes(randomHex(16))).toEqual([]);
+      });
     });
 
     describe("restoration", () => {
@@ -829,14 +952,16 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
       await store.close();
       expect(await pending).toEqual({ kind: "appended" });
       await expect(store.log.size(conversation)).rejects.toMatchObject({ code: "CLOSED" });
-      await expect(store.accounts.setDisabled(1, true)).rejects.toMatchObject({ code: "CLOSED" });
+      await expect(
+        store.control.setDisabled({ account: 1, disabled: true, nowMs: t0 }),
+      ).rejects.toMatchObject({ code: "CLOSED" });
       const again = await backend.openAgain();
       expect(await again.log.size(conversation)).toBe(1);
       await again.close();
       await backend.cleanUp();
     });
 
-    test("sweep() deletes expired key packages and counters", async () => {
+    test("sweep() deletes expired key packages, tickets, endings and counters", async () => {
       const backend = await makeBackend();
       const store = await backend.open();
       const { fingerprint } = await withCertificate(store);
@@ -852,12 +977,28 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
       const reserve = (nowMs: number) =>
         store.accounts.reserveAttempt({ counted: [counter], consulted: [], nowMs });
       await reserve(t0);
+      const username = "swept";
+      const once = { email: "swept@example.org", username, passwordHash: "$once", oneTimeUntilMs: t0 };
+      await store.control.add({ ...once, nowMs: t0 });
+      const account = (await store.accounts.byUsername(username))?.id ?? 0;
+      await store.control.setDisabled({ account, disabled: true, nowMs: t0 });
+      await store.control.setDisabled({ account, disabled: false, nowMs: t0 });
+      const ticket = { hash: randomHex(32), expiresAtMs: t0 + day };
+      const next = { hash: randomHex(32), expiresAtMs: t0 };
+      await store.tickets.issue({ ...once, account, fingerprint, next: ticket, nowMs: t0 });
+      const redeem = () => store.tickets.redeem({ hash: ticket.hash, fingerprint, next, nowMs: t0 });
       await store.sweep(sweepAt(t0 + day - 1));
+      expect(await store.control.endings(0)).toHaveLength(1);
+      expect((await redeem())?.account.id).toBe(account);
+      next.hash = randomHex(32);
       expect(await store.keyPackages.count(fingerprint, t0)).toEqual({ oneTime: 1, lastResort: false });
       expect(await reserve(t0 + day)).toBe(9 * day);
       await store.sweep(sweepAt(t0 + day));
       expect(await store.keyPackages.count(fingerprint, t0)).toEqual({ oneTime: 0, lastResort: false });
       expect(await reserve(t0 + day)).toBe(0);
+      expect(await redeem()).toBeUndefined();
+      expect(await store.control.endings(0)).toEqual([]);
+      expect(await store.control.lastEnding()).toBeGreaterThan(0);
       await store.close();
       await backend.cleanUp();
     });

@@ -4,12 +4,12 @@ import { encodeUtf8 } from "../../src/base/bytes.ts";
 import { formatJson, parseJson, type Schema, SchemaError } from "../../src/base/schema.ts";
 import { maxMarksPerAnswer, maxMarksPerRequest } from "../../src/wire/deliveryMessages.ts";
 import { maxSessionFrameBytes } from "../../src/wire/frame.ts";
+import { maxKeyPackageBytes } from "../../src/wire/keyPackageForm.ts";
+import { loginRequestSchema } from "../../src/wire/loginMessages.ts";
 import {
-  loginRequestSchema,
   maxBlobPieceBytes,
   maxCrlBytes,
   maxEntryLineBytes,
-  maxKeyPackageBytes,
   maxKeyPackagesPerMessage,
   maxReceiptBytes,
   requestSchema,
@@ -22,6 +22,9 @@ const hex = (bytes: number) => "0a".repeat(bytes);
 const maxMessageBytes = maxSessionFrameBytes - 17;
 
 const login = { type: "login", id: 1, email: "alice@example.org", password: "correct horse" };
+const resume = { type: "resume", id: 1, ticket: b64(32) };
+const renew = { ...login, type: "renew", signature: b64(70) };
+const changePassword = { ...login, type: "change_password", new_password: "battery staple" };
 const post = { type: "post", id: 7, line: '{"v":2}' };
 const putBlob = { type: "put_blob", id: 2, sha256: hex(32), size: 3, offset: 0, data: b64(3) };
 const refused = { type: "refused", id: 4, code: "GAP", message: "seqno 4, the next one is 3", detail: "3" };
@@ -35,13 +38,27 @@ const pushed = {
 };
 const deliveryMark = { conversation: hex(16), member: hex(32), size: 1 };
 
+const authenticated = {
+  ...{ type: "authenticated", id: 1, username: "alice", email: "alice@example.org", time: 1 },
+  ...{ one_time_key_packages: 20, last_resort_key_package: true, ticket: b64(32), operator: null },
+};
+const operator = { name: "chat.example.org", fingerprint: hex(32) };
+const operatorKeyPackage = { type: "operator_key_package", id: 3, package: b64(9), last_resort: false };
+
 const samples: readonly (readonly [Schema<unknown>, Record<string, unknown>])[] = [
   [loginRequestSchema, login],
+  [loginRequestSchema, changePassword],
+  [loginRequestSchema, renew],
+  [loginRequestSchema, resume],
   [loginRequestSchema, { type: "ping", id: 4_294_967_295 }],
   [requestSchema, post],
   [requestSchema, putBlob],
   [serverMessageSchema, refused],
   [serverMessageSchema, pushed],
+  [serverMessageSchema, authenticated],
+  [serverMessageSchema, { ...authenticated, operator }],
+  [requestSchema, { type: "fetch_operator_key_package", id: 3 }],
+  [serverMessageSchema, operatorKeyPackage],
   [requestSchema, { type: "delivered", id: 5, marks: [{ conversation: hex(16), size: 1 }] }],
   [requestSchema, { type: "release_pair", id: 6, conversation: hex(16) }],
   [serverMessageSchema, { type: "delivery_marks", id: 5, marks: [deliveryMark] }],
@@ -98,9 +115,16 @@ describe("session messages", () => {
     for (const id of [0, -1, 1.5, 4_294_967_296, "1", null]) refuses(requestSchema, { ...post, id });
   });
 
-  test("nothing but login, register and ping is understood before login", () => {
+  test("a ticket has 32 bytes, in either direction", () => {
+    for (const ticket of [b64(31), b64(33), "", null]) {
+      refuses(loginRequestSchema, { ...resume, ticket });
+      refuses(serverMessageSchema, { ...authenticated, ticket });
+    }
+  });
+
+  test("nothing but login, register, change_password, renew, resume and ping is understood before login", () => {
     refuses(loginRequestSchema, post);
-    refuses(requestSchema, login);
+    for (const request of [login, changePassword, renew, resume]) refuses(requestSchema, request);
   });
 
   test("no message of the channel itself is one of the session", () => {
@@ -114,6 +138,15 @@ describe("session messages", () => {
     expect(parseJson(loginRequestSchema, JSON.stringify(register))).toEqual(register as never);
     for (const username of ["", "A", ".a", "a b", "a\n", "ä", "a".repeat(33)])
       refuses(loginRequestSchema, { ...register, username });
+  });
+
+  test("an operator's name is what a certificate's DNS name or IP address may be", () => {
+    for (const name of ["chat.example.org", "192.0.2.1", "2001:db8::1", "a".repeat(253)])
+      expect(
+        parseJson(serverMessageSchema, JSON.stringify({ ...authenticated, operator: { ...operator, name } })),
+      ).toMatchObject({ operator: { name } });
+    for (const name of ["", "Chat.example.org", "a b", ".a", "*.example.org", "a".repeat(254)])
+      refuses(serverMessageSchema, { ...authenticated, operator: { ...operator, name } });
   });
 
   test("lines and blob pieces have inclusive limits", () => {
