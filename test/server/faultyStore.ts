@@ -1,7 +1,16 @@
 import type { Store } from "../../src/store/store.ts";
 import { StoreError } from "../../src/store/storeError.ts";
 
-const parts = ["accounts", "keyPackages", "blobs", "log", "receipts", "restoration"] as const;
+const parts = [
+  "accounts",
+  "tickets",
+  "control",
+  "keyPackages",
+  "blobs",
+  "log",
+  "receipts",
+  "restoration",
+] as const;
 /** `lost`: failed and not stored. `stored`: failed, and stored all the same. */
 export type Fault = "lost" | "stored";
 

@@ -12,6 +12,7 @@ import type { Issued } from "../pki/testAuthority.ts";
 import type { RawClient } from "./rawClient.ts";
 import { directConversation, TestConversation } from "./testConversation.ts";
 import { newKeyPackage, type Person, TestServer } from "./testServer.ts";
+import { withLog } from "./wrappedStore.ts";
 
 const servers: TestServer[] = [];
 afterEach(async () => {
@@ -297,16 +298,8 @@ describe("a restored server", () => {
     servers.push(server);
     let isBack = false;
     await server.stop();
-    server.wrapStore = (store) => ({
-      ...store,
-      log: new Proxy(store.log, {
-        get(target, name) {
-          const method: unknown = Reflect.get(target, name);
-          if (name === "size" && isBack) return async () => 1;
-          return typeof method === "function" ? method.bind(target) : method;
-        },
-      }),
-    });
+    server.wrapStore = (store) =>
+      withLog(store, { size: (one) => (isBack ? Promise.resolve(1) : store.log.size(one)) });
     await server.start();
     const { alice, aliceClient, bobClient, conversation } = await directConversation(server, [
       "alice",
