@@ -1,4 +1,5 @@
 import type { Hex } from "../base/hex.ts";
+import { servesAs } from "../log/memberIdentity.ts";
 import type { Connection } from "./connection.ts";
 import type { Conversation } from "./conversation.ts";
 import type { ConversationContext } from "./conversationContext.ts";
@@ -28,7 +29,11 @@ export async function returnLogs(
     const servedSize = logs.served.get(id) ?? 0;
     if (checkpoint === null || contradiction !== null || servedSize >= checkpoint.size) continue;
     try {
-      await handBack(context, connection, { conversation: logs.load(id), servedSize });
+      const conversation = logs.load(id);
+      const home = conversation.state?.server.name;
+      // Another server than the one that has signed for it has no business with it.
+      if (home === undefined || !servesAs(connection.server.certificate, home)) continue;
+      await handBack(context, connection, { conversation, servedSize });
     } catch (error) {
       if (isConnectionTrouble(error) || isServerTrouble(error)) throw error;
       logs.onRefused(error, id);

@@ -74,8 +74,8 @@ describe("openSqliteStore()", () => {
     await store.accounts.create(account);
     await store.close();
     const db = new Database(file);
-    db.run("DROP TABLE tickets");
-    db.run("DROP TABLE session_endings");
+    for (const table of ["tickets", "session_endings", "restoration", "restoration_heard"])
+      db.run(`DROP TABLE ${table}`);
     for (const column of ["last_login_at", "one_time_until", "allows_new_key"])
       db.run(`ALTER TABLE users DROP COLUMN ${column}`);
     db.run("PRAGMA user_version = 1");
