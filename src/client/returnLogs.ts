@@ -1,5 +1,6 @@
-import type { Hex } from "../base/hex.ts";
+import { type Hex, isHex } from "../base/hex.ts";
 import { servesAs } from "../log/memberIdentity.ts";
+import { ClientError } from "./clientError.ts";
 import type { Connection } from "./connection.ts";
 import type { Conversation } from "./conversation.ts";
 import type { ConversationContext } from "./conversationContext.ts";
@@ -33,11 +34,35 @@ export async function returnLogs(
       const home = conversation.state?.server.name;
       // Another server than the one that has signed for it has no business with it.
       if (home === undefined || !servesAs(connection.server.certificate, home)) continue;
-      await handBack(context, connection, { conversation, servedSize });
+      await handedBack(
+        () => handBack(context, connection, { conversation, servedSize }),
+        context,
+        connection,
+      );
     } catch (error) {
       if (isConnectionTrouble(error) || isServerTrouble(error)) throw error;
       logs.onRefused(error, id);
     }
   }
   await connection.request({ type: "logs_returned" });
+}
+
+/**
+ * Runs `hand`, if need be after the server was asked again to count an earlier conversation of the two no longer: it has
+ * forgotten that, too, where this one has taken the other's place.
+ */
+async function handedBack(
+  hand: () => Promise<void>,
+  { vault }: ConversationContext,
+  connection: Connection,
+): Promise<void> {
+  try {
+    await hand();
+  } catch (error) {
+    const earlier =
+      error instanceof ClientError && error.refusal === "CONVERSATION_EXISTS" ? error.detail : "";
+    if (!isHex(earlier, 16) || vault.read("replaced", earlier) === undefined) throw error;
+    await connection.request({ type: "release_pair", conversation: earlier });
+    await hand();
+  }
 }
