@@ -47,6 +47,7 @@ function linesFor(event: ClientEvent): readonly Line[] {
     case "progress":
       return [["err", stepText[event.step]]];
     case "connected":
+    case "kept":
       return [];
     case "authenticated": {
       const what = event.registered ? "Registration" : "Login";

@@ -1,5 +1,6 @@
 import { authorityCommands } from "./authorityCommands.ts";
 import type { CommandSpec, Flag } from "./commandLine.ts";
+import { limitFlags } from "./limitFlags.ts";
 import { operatorFlags } from "./operatorFlags.ts";
 
 // Beyond 300 lines: one table, of every command with its flags.
@@ -61,6 +62,7 @@ const serveFlags: readonly Flag[] = [
   ...operatorFlags,
   { name: "out", value: "path", description: "export: the new folder to write; backup: the new file" },
   { name: "passphrase-file", value: "file", description: "Passphrase of the key" },
+  ...limitFlags,
   { name: "email", value: "address", description: "users add: the address in the person's certificate" },
   {
     name: "allow-new-key",

@@ -7,6 +7,7 @@ import { type Arguments, demandFlagsOf, integerFlag } from "./commandLine.ts";
 import { readCertificates } from "./credentialFiles.ts";
 import { holdFileLock } from "./fileLock.ts";
 import { readFile } from "./files.ts";
+import { parseLimits } from "./limitFlags.ts";
 import { databaseError, namedDatabase, openStore, requireSharedStore } from "./openStore.ts";
 import { OperatorConsole, operatorWish } from "./operatorConsole.ts";
 import { serverLogOf } from "./serveLog.ts";
@@ -46,6 +47,7 @@ async function runServer(args: Arguments): Promise<number> {
     args.flags.filter((flag) => !otherFlags.includes(flag)),
     args,
   );
+  const limits = parseLimits(args);
   // What is being read now needs no signal to be read.
   process.on("SIGHUP", () => {});
   const workers = integerFlag(args, "workers", { min: 1, max: 64, fallback: 0 });
@@ -100,6 +102,7 @@ async function runServer(args: Arguments): Promise<number> {
         now: Date.now,
         log,
         meter: operations.meter,
+        limits,
       });
     } catch (error) {
       await store.close();

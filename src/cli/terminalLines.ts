@@ -19,6 +19,7 @@ export function linesOfEvent(event: ClientEvent): readonly Row[] {
     case "progress":
       return [[span(`${stepText[event.step]} `), span("✓", "good")]];
     case "connected":
+    case "kept":
       return [];
     case "authenticated":
       return [

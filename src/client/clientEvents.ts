@@ -23,6 +23,8 @@ export type ClientEvent =
       readonly name: string;
       readonly fingerprint: Hex;
     }
+  /** Own words are in the vault: from here on they come to stand exactly once, even if this process is killed. */
+  | { readonly event: "kept"; readonly conversation: Hex; readonly to: string; readonly text: string }
   /** An own message stands in the log, and the server's signed root is the client's own. */
   | {
       readonly event: "sent";
@@ -131,11 +133,15 @@ export type WarningCode =
   | "DISPUTED"
   | "UNREADABLE"
   | "UNPROCESSABLE"
+  /** Another member says that it could not open a message, or that it has no keys for now. */
+  | "NOT_READ"
   | "REJOINED"
   | "LAST_RESORT"
   | "TRANSCRIPT_REPAIRED"
   | "SERVER_UNAVAILABLE"
   | "CONVERSATION_IGNORED"
-  | "RECEIPT_REFUSED";
+  | "RECEIPT_REFUSED"
+  /** The server takes nothing more for a while: what was not sent goes out by itself then. */
+  | "TRY_LATER";
 
 export type OnEvent = (event: ClientEvent) => void;

@@ -12,6 +12,7 @@ import {
   serverMessageSchema,
 } from "../wire/sessionMessages.ts";
 import { WireError } from "../wire/wireError.ts";
+import { askPatiently } from "./askedDelay.ts";
 import { ClientError } from "./clientError.ts";
 import { asAlertError } from "./handshakeFailure.ts";
 
@@ -132,7 +133,7 @@ export class Connection {
     request: WithoutId<Extract<AnyRequest, { type: T }>> & { type: T },
   ): Promise<AnswerTo<T>> {
     const expected: (typeof answerTypes)[T] = answerTypes[request.type];
-    const answer = await this.#exchange(request);
+    const answer = await askPatiently(request.type, () => this.#exchange(request));
     if (isAnswer(answer, expected)) return answer;
     throw this.#misbehaved(`answered ${request.type} with ${answer.type}`);
   }

@@ -6,31 +6,19 @@ import type { StoredEntry, WireCheckpoint } from "../wire/sessionMessages.ts";
 import { Announcements } from "./announcements.ts";
 import type { ClientError } from "./clientError.ts";
 import type { ConversationContext } from "./conversationContext.ts";
-import {
-  asConversationError,
-  conversationClosed,
-  conversationLeft,
-  conversationReplaced,
-  isConnectionTrouble,
-  notConnected,
-} from "./conversationErrors.ts";
+import { asConversationError, conversationReplaced, isConnectionTrouble } from "./conversationErrors.ts";
 import { ConversationKeys } from "./conversationKeys.ts";
-import { hasLeft } from "./departure.ts";
-import { IdleWaiters } from "./idleWaiters.ts";
+import { ConversationSteps } from "./conversationSteps.ts";
 import { Impediments } from "./impediments.ts";
 import { Inbox } from "./inbox.ts";
 import { Intake } from "./intake.ts";
 import type { Invitation } from "./inviteDirect.ts";
-import { Outbox, type OutgoingItem, outcomeOf, type Sent } from "./outbox.ts";
+import { isCommit, Outbox, outcomeOf, type Sent } from "./outbox.ts";
 import { encodePlaintext } from "./plaintext.ts";
-import { isCommit, noComplaints, Poster } from "./poster.ts";
-import { isServerTrouble, ServerRest } from "./serverRest.ts";
+import { Poster } from "./poster.ts";
 import { Standing } from "./standing.ts";
 import { Upkeep } from "./upkeep.ts";
 import type { VaultBatch } from "./vault.ts";
-
-/** Entries that are taken in before they are made durable together. */
-const maxBatchEntries = 256;
 
 /** What a conversation tells the client that it belongs to. */
 export interface ConversationOwner {
@@ -46,11 +34,7 @@ export interface ConversationOwner {
   broken(conversation: Conversation, error: ClientError): void;
 }
 
-/**
- * One conversation: what arrives is taken in entry by entry, made durable in batches, then told; what is due is posted.
- * One step runs at a time. Whatever arrives meanwhile starts another. (Beyond 300 lines: what is left here is that step, and
- * who may start it.)
- */
+/** One conversation: its parts, and who may do what with it. Its steps do the work. */
 export class Conversation {
   readonly id: Hex;
   readonly standing: Standing;
@@ -59,17 +43,12 @@ export class Conversation {
   readonly #context: ConversationContext;
   readonly #owner: ConversationOwner;
   readonly #keys: ConversationKeys;
-  readonly #intake: Intake;
   readonly #poster: Poster;
   readonly #upkeep: Upkeep;
   readonly #inbox: Inbox;
-  readonly #announcements: Announcements;
-  readonly #rest: ServerRest;
-  #running: Promise<void> | undefined;
-  #wanted = false;
+  readonly #steps: ConversationSteps;
   #isNew: boolean;
-  readonly #idle = new IdleWaiters();
-  readonly #calm = new IdleWaiters();
+  #isKeeping = false;
 
   constructor(context: ConversationContext, owner: ConversationOwner, id: Hex) {
     this.id = id;
@@ -78,45 +57,57 @@ export class Conversation {
     this.standing = new Standing(context, id);
     this.#isNew = this.standing.record.size === 0;
     this.#keys = new ConversationKeys(context, id);
-    this.outbox = new Outbox(context.vault, id);
+    this.outbox = new Outbox(context, id);
     const { standing, outbox } = this;
     this.impediments = new Impediments({ context, conversation: id, standing, outbox });
+    this.#inbox = new Inbox(id, standing);
+    const announcements = new Announcements({
+      context,
+      conversation: id,
+      standing,
+      onKeyPackageUsed: () => owner.keyPackageUsed(),
+    });
     const parts = { log: standing.log, keys: this.#keys, outbox };
-    this.#intake = new Intake({ context, conversation: id, ...parts });
-    this.#upkeep = new Upkeep({ context, conversation: id, parts });
+    const onDue = () => this.#steps.wake();
+    this.#upkeep = new Upkeep({ context, conversation: id, parts, onDue });
     this.#poster = new Poster({
       context,
       conversation: id,
       parts,
+      onKept: (item) => announcements.kept(item),
       onAccepted: (line, { conversation, index, at, checkpoint }) => {
         if (conversation === id) this.deliver(index, [{ at, line }], checkpoint);
       },
+      onDue,
       onRefused: () => {
-        if (this.standing.log.size > 0) this.#inbox.mustAsk();
-        this.wake();
+        if (standing.log.size > 0) this.#inbox.mustAsk();
+        this.#steps.wake();
       },
     });
-    this.#inbox = new Inbox(id, this.standing);
-    this.#announcements = new Announcements({
+    this.#steps = new ConversationSteps(
       context,
-      conversation: id,
-      standing: this.standing,
-      onKeyPackageUsed: () => owner.keyPackageUsed(),
-    });
-    this.#rest = new ServerRest({
-      policy: context.reconnect,
-      onBegin: ({ message }) =>
-        context.onEvent({
-          event: "warning",
-          code: "SERVER_UNAVAILABLE",
-          message: `${message}; what was written is kept and sent as soon as it can be`,
-          conversation: id,
-        }),
-      onOver: () => {
-        this.#mustAsk();
-        this.wake();
+      {
+        ...{ standing, keys: this.#keys, outbox, impediments: this.impediments, inbox: this.#inbox },
+        intake: new Intake({ context, conversation: id, ...parts }),
+        ...{ announcements, upkeep: this.#upkeep, poster: this.#poster },
       },
-    });
+      {
+        stored: () => this.#stored(),
+        exists: (other) => owner.exists(this, other),
+        delayed: ({ message }) =>
+          context.onEvent({ event: "warning", code: "TRY_LATER", message, conversation: id }),
+        rests: ({ message }) =>
+          context.onEvent({
+            event: "warning",
+            code: "SERVER_UNAVAILABLE",
+            message: `${message}; what was written is kept and sent as soon as it can be`,
+            conversation: id,
+          }),
+        rested: () => this.#mustAsk(),
+        disconnected: (error) => this.disconnected(error),
+        failed: (error) => this.#break(error),
+      },
+    );
   }
 
   get state(): LogState | undefined {
@@ -132,7 +123,7 @@ export class Conversation {
       this.#break(error);
       return;
     }
-    this.wake();
+    this.#steps.wake();
   }
 
   /** Posts the `create` of a new conversation. @returns when it stands in the log */
@@ -142,34 +133,34 @@ export class Conversation {
     this.#keys.prepare(pending, standing.batch);
     const item = outbox.add("create", body, "last");
     outbox.store(item, standing.batch);
-    this.wake();
+    this.#steps.wake();
     return outcomeOf(item);
   }
 
   /** Commits a fresh path as soon as something can be posted. */
   refreshPath(): void {
     this.#keys.requirePath();
-    this.wake();
+    this.#steps.wake();
   }
 
   /** The client is about to end. */
   hurry(): void {
-    this.#rest.hurry();
+    this.#steps.hurry();
   }
 
   /** A connection is there: catch up, then send what waits. */
   connected(): void {
-    this.#rest.stop();
-    this.#upkeep.forgetUploads();
+    this.#steps.startOver();
+    this.#upkeep.startOver();
     this.impediments.resume();
     this.#mustAsk();
-    this.wake();
+    this.#steps.wake();
   }
 
   /** Another conversation counts from now on. What was not sent stays in the vault. */
   replace(): void {
     this.impediments.replace();
-    this.#giveUpWaiting(conversationReplaced());
+    this.#steps.giveUpWaiting(conversationReplaced());
   }
 
   /** Takes over words from another conversation. @param batch becomes durable with them @returns where they stand */
@@ -177,7 +168,7 @@ export class Conversation {
     const items = contents.map((content) => this.outbox.add("message", content, "last"));
     for (const item of items) this.outbox.store(item, batch);
     this.#context.vault.commit(batch);
-    this.wake();
+    this.#steps.wake();
     const { trouble } = this.impediments;
     return items.map((item) => (trouble === undefined ? outcomeOf(item) : Promise.reject(trouble)));
   }
@@ -193,7 +184,7 @@ export class Conversation {
           message: `a certificate of ${visible(username)} is revoked: ${fingerprint}`,
           conversation: this.id,
         });
-    this.wake();
+    this.#steps.wake();
   }
 
   /** The connection is gone: nothing is on its way any more. What was not accepted stays in the vault. */
@@ -205,7 +196,7 @@ export class Conversation {
   /** As `interrupted`, and no other connection is being made: nobody waits any longer. */
   disconnected(error: ClientError): void {
     this.interrupted();
-    this.#giveUpWaiting(error);
+    this.#steps.giveUpWaiting(error);
   }
 
   /** Puts words into the outbox. @returns where they stand once they were accepted and the server's root is the own one */
@@ -243,59 +234,50 @@ export class Conversation {
 
   /** Resolves when nothing is left to take in or to send. @throws {ClientError} why that can't be */
   idle(): Promise<void> {
-    const { trouble } = this.impediments;
-    if (trouble !== undefined) return Promise.reject(trouble);
-    if (this.#running === undefined) {
-      if (this.#isDone) return Promise.resolve();
-      if (this.#isAlone) return Promise.reject(notConnected());
-    }
-    return this.#idle.wait();
+    return this.#steps.idle();
   }
 
   /** As `idle`, but waits for no server that can't take anything now. @returns whether nothing is left */
-  async calm(): Promise<boolean> {
-    if (this.#rest.isRunning) return false;
-    await Promise.race([this.idle(), this.#calm.wait()]);
-    return !this.#rest.isRunning;
-  }
-
-  /** Runs another step, at the end of this tick if none is running. */
-  wake(): void {
-    this.#wanted = true;
-    if (this.#running !== undefined || this.impediments.isDeaf) return;
-    this.#running = new Promise<void>((resolve) => setImmediate(resolve))
-      .then(() => this.#run())
-      .catch((error: unknown) => this.#inbox.explain(error, this.#context.connectionIfOpen()))
-      .catch((error: unknown) => {
-        if (isServerTrouble(error)) this.#rests(error);
-        else this.#break(error);
-      })
-      .finally(() => {
-        this.#running = undefined;
-        if (this.#wanted && !this.impediments.isBroken) this.wake();
-        else if (this.#isDone) this.#settle(undefined);
-      });
+  calm(): Promise<boolean> {
+    return this.#steps.calm();
   }
 
   close(): void {
-    this.#rest.stop();
+    this.#steps.close();
+    this.#keep();
     this.disconnected(this.impediments.close());
+    this.#upkeep.close();
     this.#keys.wipe();
     this.standing.close();
   }
 
-  #settle(error: ClientError | undefined): void {
-    this.#idle.settle(error);
-    this.#calm.settle(error);
-  }
-
-  /** An entry of the outbox, durable when the step that follows has run. */
+  /** An entry of the outbox, durable with the next tick. */
   #enqueue(kind: "message" | "acknowledge" | "leave", content: Uint8Array): Promise<Sent> {
     const { trouble, passes } = this.impediments;
     if (trouble !== undefined && !passes) return Promise.reject(trouble);
     const item = this.outbox.add(kind, content, "last");
-    this.wake();
+    this.#steps.wake();
+    this.#keepSoon();
     return trouble === undefined ? outcomeOf(item) : Promise.reject(trouble);
+  }
+
+  /** A step that waits for the server must not keep what is added meanwhile from the vault. What is added in one tick goes together. */
+  #keepSoon(): void {
+    if (this.#isKeeping) return;
+    this.#isKeeping = true;
+    setImmediate(() => {
+      this.#isKeeping = false;
+      this.#keep();
+    });
+  }
+
+  #keep(): void {
+    if (this.impediments.isBroken) return;
+    try {
+      this.#poster.keep();
+    } catch (error) {
+      this.#break(error);
+    }
   }
 
   /** An own create that never stood leaves nothing to ask for. */
@@ -303,104 +285,11 @@ export class Conversation {
     if (this.standing.log.size > 0 || !this.outbox.items.some(isCommit)) this.#inbox.mustAsk();
   }
 
-  /** Whether there is no connection, nor is one being made. */
-  get #isAlone(): boolean {
-    return this.#context.connectionIfOpen() === undefined && !this.#context.isMending();
-  }
-
-  get #isDone(): boolean {
-    return this.outbox.isEmpty && !this.#announcements.isWaiting;
-  }
-
-  async #run(): Promise<void> {
-    const mayPost = (item: OutgoingItem) => this.#upkeep.mayPost(item);
-    const { impediments } = this;
-    while (this.#wanted && !impediments.isBroken) {
-      this.#wanted = false;
-      if (!this.#rest.isRunning) {
-        await this.#takeArrivals();
-        await this.#inbox.judge();
-      }
-      if (impediments.isBroken) return;
-      this.#announcements.tell(this.standing.flush(this.#keys));
-      this.#noteStored();
-      const connection = this.#rest.isRunning ? undefined : this.#context.connectionIfOpen();
-      if (connection !== undefined && !this.#wanted) {
-        if (this.#inbox.isBehind) {
-          await this.#inbox.fetch(connection);
-          this.#wanted = true;
-          continue;
-        }
-        this.#resolveRefusal();
-        if (this.#rest.isRunning) continue;
-        if (impediments.mayPost) await this.#upkeep.run(connection);
-        if (this.#wanted || impediments.isBroken) continue;
-      }
-      const complaints = hasLeft(this.state, this.#context.self) ? noComplaints : this.standing.complaints;
-      // The step may have outlived its connection.
-      const live = connection === this.#context.connectionIfOpen() ? connection : undefined;
-      this.#poster.pump(impediments.mayPost ? live : undefined, { complaints, mayPost });
-      const hindrance = live === undefined || this.#wanted ? undefined : this.#upkeep.hindrance;
-      if (this.#isAlone) this.disconnected(notConnected());
-      else if (hindrance !== undefined && impediments.mayPost) this.#pause(hindrance);
-    }
-  }
-
-  #noteStored(): void {
-    if (this.standing.record.size === 0) return;
+  #stored(): void {
     this.#owner.stored(this);
     if (!this.#isNew) return;
     this.#isNew = false;
     this.#owner.began(this);
-  }
-
-  async #takeArrivals(): Promise<void> {
-    const { standing } = this;
-    const name = () => standing.name;
-    for (let taken = 0; taken < maxBatchEntries; taken++) {
-      const arrival = this.#inbox.next;
-      if (arrival === undefined) return;
-      const isKnown = standing.isKnown(arrival.index);
-      const effects = await this.#intake.take(arrival, { isKnown, batch: standing.batch, name });
-      this.#inbox.taken(arrival);
-      if (isKnown) standing.requireKnownRoot();
-      for (const effect of effects) {
-        this.#announcements.note(effect);
-        if (effect.kind !== "landed") continue;
-        this.#poster.landed();
-        this.#rest.proved();
-        if (isCommit(effect.item)) this.#upkeep.succeeded();
-      }
-    }
-    this.#wanted = true;
-  }
-
-  /** What a refusal, or the end of the conversation, means for what waits. */
-  #resolveRefusal(): void {
-    const resolution = this.#poster.resolve();
-    if (resolution?.kind === "rest") this.#rests(resolution.error);
-    if (resolution?.kind === "upload again") this.#upkeep.forgetUploads();
-    if (resolution?.kind === "later" || resolution?.kind === "exists") this.#pause(resolution.error);
-    if (resolution?.kind === "exists") this.#owner.exists(this, resolution.error.detail);
-    if (hasLeft(this.state, this.#context.self)) this.#poster.dropWaiting(() => true, conversationLeft());
-    else if (this.state?.closed)
-      this.#poster.dropWaiting(({ kind }) => kind !== "acknowledge", conversationClosed());
-  }
-
-  /** The server can't do anything now: it is asked again after a while, or with the next connection. */
-  #rests(error: ClientError): void {
-    if (!this.#rest.begin(error)) {
-      this.#pause(error);
-      return;
-    }
-    this.#calm.settle(undefined);
-    this.wake();
-  }
-
-  /** Sends nothing more until the next connection; what waits stays in the vault. */
-  #pause(error: ClientError): void {
-    this.impediments.pause(error);
-    this.#giveUpWaiting(error);
   }
 
   #break(error: unknown): void {
@@ -408,12 +297,7 @@ export class Conversation {
     const reason = asConversationError(error);
     this.interrupted();
     this.impediments.break(reason);
-    this.#giveUpWaiting(reason);
+    this.#steps.giveUpWaiting(reason);
     this.#owner.broken(this, reason);
-  }
-
-  #giveUpWaiting(error: ClientError): void {
-    this.outbox.rejectAll(error);
-    this.#settle(error);
   }
 }

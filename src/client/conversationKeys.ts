@@ -1,12 +1,13 @@
 import type { Hex } from "../base/hex.ts";
 import type { CreateBody, MembershipBody, RosterRow } from "../log/bodies.ts";
-import { associatedData, computeCommitment, type Entry } from "../log/entry.ts";
+import type { Entry } from "../log/entry.ts";
 import type { LogState } from "../log/logState.ts";
 import { compareRosters } from "../log/membership.ts";
 import { ClientError } from "./clientError.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import { EpochKeys } from "./epochKeys.ts";
 import { commitHash, type EpochBlobs, type EpochEntry, type EpochOpening } from "./groupFollower.ts";
+import { openEntry, type Received } from "./messageEntry.ts";
 import type { VaultBatch } from "./vault.ts";
 import {
   decodeRecord,
@@ -36,17 +37,17 @@ export interface RosterEntry {
 }
 
 /** How far the client is in the group after an entry that opened an epoch. */
-export type Followed =
-  | { readonly kind: "member"; readonly by: "own commit" | "commit" | "welcome" }
+export type Entered =
+  | {
+      readonly kind: "member";
+      readonly by: "own commit" | "commit" | "welcome";
+      /** The commit is good, and what others are to come in by is not. */
+      readonly badGroupInfo?: unknown;
+    }
   /** Not in the roster, or there is no way in but an external commit. */
   | { readonly kind: "outside"; readonly reason: string }
   /** The commit could not be applied, or leads elsewhere than the log says. */
   | { readonly kind: "unprocessable"; readonly reason: unknown };
-
-/** What a message entry turned out to be for this client. */
-export type Received =
-  | { readonly kind: "opened"; readonly opening: Uint8Array; readonly plaintext: Uint8Array }
-  | { readonly kind: "outside" | "disputed"; readonly plaintext?: undefined };
 
 const outsideRecord: MemberRecord = { device: null, epoch: 0, path_at: 0, path_messages: 0, path_due: false };
 
@@ -103,7 +104,7 @@ export class ConversationKeys {
   }
 
   /** Goes into the epoch that an accepted entry opened, if there is a way. Old secrets go with the same batch. */
-  async enter(entered: RosterEntry, blobs: EpochBlobs | undefined, batch: VaultBatch): Promise<Followed> {
+  async enter(entered: RosterEntry, blobs: EpochBlobs | undefined, batch: VaultBatch): Promise<Entered> {
     const { after, body } = entered;
     const entry = epochEntryOf(this.#conversation, entered);
     const own = after.roster.find((row) => row.fingerprint === this.#own);
@@ -119,17 +120,22 @@ export class ConversationKeys {
       if (own === undefined) return this.#leave("this device is not in the roster");
       if (blobs === undefined) throw new Error("blobs were not fetched");
       if (this.#record.epoch === after.epoch - 1 && this.#record.epoch > 0) {
-        const opened = await this.#context.groups.follow(this.state(), entry, blobs);
-        this.#take(opened, { device: own.device, at: entered.at, isOwnPath: false, isDue: false });
-        return { kind: "member", by: "commit" };
+        const { badGroupInfo, ...opened } = await this.#context.groups.follow(this.state(), entry, blobs);
+        const isDue = badGroupInfo !== undefined || this.#record.path_due;
+        this.#take(opened, { device: own.device, at: entered.at, isOwnPath: false, isDue });
+        return { kind: "member", by: "commit", badGroupInfo };
       }
       const device = this.#context.devices.find(own.device);
       if (device === undefined || body.welcome === null || !isAdmittedBy(entered, this.#own))
         return this.#leave("there is no welcome for this device");
       const { keyPackages, groups } = this.#context;
-      const { used, ...opened } = await groups.join({ entry, blobs, device, keyPackages, batch });
-      this.#take(opened, { device: own.device, at: entered.at, isOwnPath: true, isDue: used.lastResort });
-      return { kind: "member", by: "welcome" };
+      const { used, badGroupInfo, ...opened } = await groups.join({
+        ...{ entry, blobs, device, keyPackages, batch },
+      });
+      // A fresh path brings a GroupInfo along that is good.
+      const isDue = used.lastResort || badGroupInfo !== undefined;
+      this.#take(opened, { device: own.device, at: entered.at, isOwnPath: true, isDue });
+      return { kind: "member", by: "welcome", badGroupInfo };
     } catch (reason) {
       this.#leave("");
       const isLate = reason instanceof ClientError && reason.code === "NOT_INVITED";
@@ -144,14 +150,10 @@ export class ConversationKeys {
    */
   receive(entry: Entry): Received {
     if (this.#keys === undefined || this.#keys.epoch !== entry.epoch) return { kind: "outside" };
-    const opened = this.#keys.open(entry.sender, { associatedData: associatedData(entry), ct: entry.ct });
-    this.#keys.advance(entry.sender);
+    const received = openEntry(this.#keys, entry);
     this.#changed = true;
     if (entry.sender === this.#own) this.#update({ path_messages: this.#record.path_messages + 1 });
-    if (opened === undefined) return { kind: "disputed" };
-    const { conversation, sender, seqno } = entry;
-    const commitment = computeCommitment({ ...opened, conversation, sender, seqno });
-    return commitment === entry.commitment ? { kind: "opened", ...opened } : { kind: "disputed" };
+    return received;
   }
 
   /** @param ahead own messages in flight before it @throws when the client is not in the group */
@@ -228,12 +230,12 @@ export class ConversationKeys {
   ): void {
     this.#keys?.wipe();
     this.#keys = keys;
-    const path = isOwnPath ? { path_at: at, path_messages: 0, path_due: isDue } : {};
-    this.#update({ device, epoch: keys.epoch, ...path });
+    const path = isOwnPath ? { path_at: at, path_messages: 0 } : {};
+    this.#update({ device, epoch: keys.epoch, path_due: isDue, ...path });
     this.#setState(state);
   }
 
-  #leave(reason: string): Followed {
+  #leave(reason: string): Entered {
     this.wipe();
     this.#update(outsideRecord);
     this.#setState(null);

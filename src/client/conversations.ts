@@ -11,6 +11,7 @@ import { Deliveries } from "./deliveries.ts";
 import { type ConversationShelf, DirectConversations } from "./directConversations.ts";
 import type { Receipts } from "./receipts.ts";
 import { returnLogs } from "./returnLogs.ts";
+import { readToldSize } from "./toldMark.ts";
 import { type ConversationRecord, conversationSchema, decodeRecord, memberSchema } from "./vaultRecords.ts";
 
 /** Conversations that catch up at a time. */
@@ -122,8 +123,11 @@ export class Conversations implements ConversationOwner, ConversationShelf {
       const id = row.key.slice(0, row.key.indexOf("/"));
       if (isHex(id, 16)) due.add(id);
     }
-    for (const [id, record] of known)
-      if (record.contradiction === null && record.receipt_size > 0 && !record.receipt_complete) due.add(id);
+    for (const [id, { contradiction, receipt_size, receipt_complete, size }] of known) {
+      const isUncountersigned = receipt_size > 0 && !receipt_complete;
+      const toldSize = this.#context.keepHistory ? readToldSize(this.#context.vault, id) : undefined;
+      if (contradiction === null && (isUncountersigned || (toldSize ?? size) < size)) due.add(id);
+    }
     for (const id of this.#duePaths()) due.add(id);
     for (let after: Hex | null = null, more = true; more; ) {
       const answer: { conversations: readonly { conversation: Hex; size: number }[]; more: boolean } =
@@ -304,7 +308,7 @@ export class Conversations implements ConversationOwner, ConversationShelf {
     const { vault } = this.#context;
     const { id } = conversation;
     const batch = vault.batch();
-    for (const collection of ["conversation", "member", "ratchet", "group", "pending"] as const)
+    for (const collection of ["conversation", "member", "ratchet", "group", "pending", "told"] as const)
       batch.remove(collection, id);
     for (const { key } of vault.list("outgoing", `${id}/`)) batch.remove("outgoing", key);
     this.#loaded.delete(id);

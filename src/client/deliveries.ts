@@ -1,10 +1,10 @@
 import type { Hex } from "../base/hex.ts";
 import { type DeliveryMark, maxMarksPerRequest } from "../wire/deliveryMessages.ts";
+import { askedDelayMs } from "./askedDelay.ts";
 import { ClientError } from "./clientError.ts";
 import type { OnEvent } from "./clientEvents.ts";
 import type { Connection } from "./connection.ts";
 import type { Conversation } from "./conversation.ts";
-import { askedDelayMs } from "./reconnection.ts";
 
 /** What is stored within this time is told together: the work does not grow with the messages. */
 const gatherMs = 250;
@@ -119,9 +119,10 @@ export class Deliveries {
     try {
       this.take((await connection.request({ type: "delivered", marks })).marks);
     } catch (error) {
-      if (!(error instanceof ClientError) || error.refusal !== "TRY_LATER") return;
+      const delayMs = error instanceof ClientError ? askedDelayMs(error) : undefined;
+      if (delayMs === undefined) return;
       for (const { conversation } of marks) this.#due.add(conversation);
-      this.#schedule(Math.max(gatherMs, askedDelayMs(error.detail)));
+      this.#schedule(Math.max(gatherMs, delayMs));
     }
   }
 }

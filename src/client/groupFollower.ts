@@ -2,6 +2,7 @@ import { encodeHex, type Hex } from "../base/hex.ts";
 import { sha256 } from "../crypto/crypto.ts";
 import {
   applyCommit,
+  compareGroupInfo,
   createGroup,
   exportChains,
   type GroupMember,
@@ -16,7 +17,8 @@ import {
   updatePath,
   verifyGroupInfoOf,
 } from "../group/conversationGroup.ts";
-import { type Device, type DeviceIdentity, verifyDeviceIdentity } from "../group/device.ts";
+import { type Device, type DeviceIdentity, standingTime, verifyDeviceIdentity } from "../group/device.ts";
+import { GroupError } from "../group/groupError.ts";
 import type { RosterRow } from "../log/bodies.ts";
 import { memberOf } from "../log/memberIdentity.ts";
 import { compareRows } from "../log/roster.ts";
@@ -38,6 +40,12 @@ export interface EpochBlobs {
 export interface EpochOpening {
   readonly state: Uint8Array;
   readonly keys: EpochKeys;
+}
+
+/** The way into an epoch that somebody else's commit opened. */
+export interface Followed extends EpochOpening {
+  /** What is wrong with the GroupInfo, by which others are to come in: the commit itself is good. */
+  readonly badGroupInfo: GroupError | undefined;
 }
 
 /** What the log says about the entry that opened an epoch. */
@@ -124,7 +132,7 @@ export class GroupFollower {
     device: Device;
     keyPackages: KeyPackages;
     batch: VaultBatch;
-  }): Promise<EpochOpening & { used: OwnKeyPackage }> {
+  }): Promise<Followed & { used: OwnKeyPackage }> {
     const { entry, blobs, device, keyPackages, batch } = options;
     const { commit, welcome, groupInfo } = blobs;
     if (welcome === null) throw new ClientError("NOT_INVITED", "the entry has no welcome to join by");
@@ -144,13 +152,14 @@ export class GroupFollower {
       commit,
       judge: this.#judgeStanding(entry.at),
     });
+    const badGroupInfo = await faultOf(compareGroupInfo(state, groupInfo));
     const opened = await this.#open(state, entry);
     keyPackages.remove(used, batch);
-    return { ...opened, used };
+    return { ...opened, badGroupInfo, used };
   }
 
   /** Applies another member's commit. @throws when it can't be, or leads to another group than the log describes */
-  async follow(state: Uint8Array, entry: EpochEntry, blobs: EpochBlobs): Promise<EpochOpening> {
+  async follow(state: Uint8Array, entry: EpochEntry, blobs: EpochBlobs): Promise<Followed> {
     const next = await applyCommit({
       state,
       commit: blobs.commit,
@@ -158,8 +167,8 @@ export class GroupFollower {
       judge: this.#judgeAt(entry.at),
       ...(entry.predecessor === undefined ? {} : { predecessor: entry.predecessor }),
     });
-    await verifyGroupInfoOf(next, blobs.groupInfo);
-    return this.#open(next, entry);
+    const badGroupInfo = await faultOf(verifyGroupInfoOf(next, blobs.groupInfo));
+    return { ...(await this.#open(next, entry)), badGroupInfo };
   }
 
   /** The own commit stands in the log. */
@@ -186,8 +195,7 @@ export class GroupFollower {
 
   /** A leaf that was there before: good at that time or, when it has expired since, at its last moment. */
   #judgeStanding(atMs: number): JudgeDevice {
-    return (identity) =>
-      this.#judgeAt(Math.min(atMs, identity.expiresMs, leafNotAfterMs(identity)))(identity);
+    return (identity) => this.#judgeAt(standingTime(identity, atMs))(identity);
   }
 }
 
@@ -217,14 +225,20 @@ function requireRoster(members: readonly GroupMember[], signed: readonly RosterR
   if (!same) throw new ClientError("SERVER_MISBEHAVED", "the group has other members than the signed roster");
 }
 
-function leafNotAfterMs(identity: DeviceIdentity): number {
-  return decodeCertificate(leafOf(identity)).notAfterMs;
-}
-
 function leafOf({ chain }: DeviceIdentity): Uint8Array {
   const [leaf] = chain;
   if (leaf === undefined) throw new ClientError("CERTIFICATE_REFUSED", "a device without a certificate");
   return leaf;
+}
+
+async function faultOf(check: Promise<void>): Promise<GroupError | undefined> {
+  try {
+    await check;
+    return undefined;
+  } catch (error) {
+    if (error instanceof GroupError) return error;
+    throw error;
+  }
 }
 
 const refuseNewDevices: JudgeDevice = () => {

@@ -1,6 +1,7 @@
 import { decodeUtf8 } from "../base/bytes.ts";
 import type { Hex } from "../base/hex.ts";
-import { type CreateBody, decodeBody, type MembershipBody } from "../log/bodies.ts";
+import { visible } from "../base/visible.ts";
+import { type AcknowledgeBody, type CreateBody, decodeBody, type MembershipBody } from "../log/bodies.ts";
 import { type Entry, formatEntry } from "../log/entry.ts";
 import { isSamePerson } from "../log/roster.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
@@ -8,7 +9,7 @@ import { downloadBlob } from "./blobs.ts";
 import { ClientError } from "./clientError.ts";
 import type { ClientEvent } from "./clientEvents.ts";
 import type { ConversationContext } from "./conversationContext.ts";
-import type { ConversationKeys } from "./conversationKeys.ts";
+import type { ConversationKeys, Entered } from "./conversationKeys.ts";
 import type { EpochBlobs } from "./groupFollower.ts";
 import { learnCertificates } from "./learnCertificates.ts";
 import type { Outbox, OutgoingItem } from "./outbox.ts";
@@ -31,8 +32,13 @@ export type Effect =
   | { readonly kind: "landed"; readonly item: OutgoingItem; readonly logged: LoggedEntry }
   /** A message that can't be opened, or not to what was signed. */
   | { readonly kind: "disputed"; readonly index: number }
-  /** A commit that can't be followed. */
-  | { readonly kind: "unprocessable"; readonly index: number; readonly reason: unknown }
+  /** A commit that can't be followed, or that others can't come in after. */
+  | {
+      readonly kind: "unprocessable";
+      readonly index: number;
+      readonly by: string;
+      readonly reason: unknown;
+    }
   /** An own `acknowledge` said this. */
   | { readonly kind: "said"; readonly disputed: readonly number[]; readonly unprocessable: readonly number[] }
   /** A message from before this device's epoch. */
@@ -98,8 +104,8 @@ export class Intake {
       case "membership": {
         const entered = { entry, at, body: logged.body.body, before, after };
         const isOwn = this.#keys.isOwn(entered);
-        const followed = await this.#keys.enter(entered, blobs, batch);
-        const landed = this.#land(logged, undefined, batch);
+        const reached = await this.#keys.enter(entered, blobs, batch);
+        const landed = this.#land(logged, batch);
         // Another commit opened the epoch: an own one that waits is of no use any more.
         if (!isOwn)
           for (const item of this.#outbox.items)
@@ -107,16 +113,19 @@ export class Intake {
         this.#pin(entered.body, at, batch);
         const action = logged.body.kind === "create" ? "create" : logged.body.body.action;
         const effects: Effect[] = [...landed];
-        if (followed.kind === "unprocessable")
-          effects.push({ kind: "unprocessable", index: logged.index, reason: followed.reason });
-        else if (followed.kind === "member" && followed.by === "welcome") effects.push({ kind: "joined" });
+        const reason = faultOf(reached);
+        const by = after.senders.get(entry.sender)?.username ?? "";
+        if (reason !== undefined) effects.push({ kind: "unprocessable", index: logged.index, by, reason });
+        if (reached.kind === "member" && reached.by === "welcome") effects.push({ kind: "joined" });
         return [...effects, this.#membership(logged, action, name())];
       }
       case "leave":
-        return [...this.#land(logged, undefined, batch), this.#membership(logged, "leave", name())];
+        return [...this.#land(logged, batch), this.#membership(logged, "leave", name())];
       case "acknowledge": {
-        const landed = this.#land(logged, undefined, batch);
-        return this.#isOwn(entry) ? [...landed, { kind: "said", ...logged.body.body }] : landed;
+        const landed = this.#land(logged, batch);
+        return this.#isOwn(entry)
+          ? [...landed, { kind: "said", ...logged.body.body }]
+          : [...landed, ...this.#notRead(entry, logged.body.body)];
       }
     }
   }
@@ -125,7 +134,7 @@ export class Intake {
     const { entry, index, at } = logged;
     const received = this.#keys.receive(entry);
     const isOwn = this.#isOwn(entry);
-    const landed = isOwn ? this.#land(logged, received.plaintext, batch) : [];
+    const landed = isOwn ? this.#land(logged, batch) : [];
     if (received.kind === "outside") return [...landed, { kind: "unreadable", index }];
     // Words are UTF-8: anything else can be neither shown nor disclosed.
     const text = received.kind === "opened" ? decodeUtf8(received.plaintext) : undefined;
@@ -141,9 +150,24 @@ export class Intake {
     return [{ kind: "event", event }];
   }
 
-  #land(logged: LoggedEntry, plaintext: Uint8Array | undefined, batch: VaultBatch): Effect[] {
+  /** What another member could not read is of interest to whoever writes to it. It says so itself: it may be wrong or lie. */
+  #notRead({ sender, conversation }: Entry, { disputed, unprocessable }: AcknowledgeBody): Effect[] {
+    const by = visible(this.#log.state?.senders.get(sender)?.username ?? "");
+    const messages: string[] = [];
+    if (disputed.length > 0) messages.push(`${by} says that it could not open ${entriesText(disputed)}`);
+    if (unprocessable.length > 0)
+      messages.push(
+        `${by} says that it can't follow ${entriesText(unprocessable)}: until it is back it may read nothing`,
+      );
+    return messages.map((message) => ({
+      kind: "event",
+      event: { event: "warning", code: "NOT_READ", message, conversation },
+    }));
+  }
+
+  #land(logged: LoggedEntry, batch: VaultBatch): Effect[] {
     if (!this.#isOwn(logged.entry)) return [];
-    const item = this.#outbox.land(logged.entry, formatEntry(logged.entry), plaintext, batch);
+    const item = this.#outbox.land(logged.entry, formatEntry(logged.entry), batch);
     return item === undefined ? [] : [{ kind: "landed", item, logged }];
   }
 
@@ -213,4 +237,15 @@ export class Intake {
   #isOwn({ sender }: Entry): boolean {
     return sender === this.#context.self.certificate.fingerprint;
   }
+}
+
+/** What there is to say against the commit. */
+function faultOf(entered: Entered): unknown {
+  if (entered.kind === "unprocessable") return entered.reason;
+  return entered.kind === "member" ? entered.badGroupInfo : undefined;
+}
+
+/** @param indexes as many as somebody else liked */
+function entriesText([first, ...others]: readonly number[]): string {
+  return others.length === 0 ? `entry ${first}` : `entry ${first} and ${others.length} more`;
 }

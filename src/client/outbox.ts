@@ -1,8 +1,9 @@
 import { equalBytes } from "../base/bytes.ts";
 import type { Hex } from "../base/hex.ts";
-import type { Entry, EntryKind } from "../log/entry.ts";
+import { computeCommitment, type Entry, type EntryKind, openingBytes } from "../log/entry.ts";
 import type { ClientError } from "./clientError.ts";
-import type { Vault, VaultBatch } from "./vault.ts";
+import type { ConversationContext } from "./conversationContext.ts";
+import type { VaultBatch } from "./vault.ts";
 import { decodeRecord, encodeRecord, numberedKey, numberOfKey, outgoingSchema } from "./vaultRecords.ts";
 
 /** Where an own message has come to stand. */
@@ -18,7 +19,7 @@ export interface OutgoingItem {
   readonly kind: EntryKind;
   /** `message`: the words in UTF-8; else the body. */
   readonly content: Uint8Array;
-  /** `message`: belongs to `seqno` and `content` once it was signed. */
+  /** `message`: drawn when the words were added, and theirs from then on. */
   opening: Uint8Array | undefined;
   seqno: number | undefined;
   /** What was signed last. */
@@ -29,20 +30,25 @@ export interface OutgoingItem {
   refused: boolean;
   /** Whether the vault has it as it is here. */
   isStored: boolean;
+  /** Whether the vault has it, signed or not, and that was told. */
+  isKept: boolean;
   settle: { resolve: (sent: Sent) => void; reject: (error: ClientError) => void } | undefined;
 }
 
 /**
  * Own entries in the order in which they will stand, from when they are made until the log has them; as durable as the
- * vault. Those that were signed come first, by seqno. A seqno that was signed for a message stays with its words and opening.
+ * vault. Those that were signed come first, by seqno. A seqno that was signed for a message stays with its
+ * words and opening, unless the log has given it to another entry or an own commit has to stand first.
  */
 export class Outbox {
   readonly #conversation: Hex;
+  readonly #random: (length: number) => Uint8Array;
   #items: OutgoingItem[];
   #nextOrder: number;
 
-  constructor(vault: Vault, conversation: Hex) {
+  constructor({ vault, random }: Pick<ConversationContext, "vault" | "random">, conversation: Hex) {
     this.#conversation = conversation;
+    this.#random = random;
     const items = vault.list("outgoing", `${conversation}/`).map(({ key, value }): OutgoingItem => {
       const record = decodeRecord(outgoingSchema, value, "outgoing entry");
       return {
@@ -55,6 +61,7 @@ export class Outbox {
         inFlight: false,
         refused: false,
         isStored: true,
+        isKept: true,
         settle: undefined,
       };
     });
@@ -84,12 +91,13 @@ export class Outbox {
       order: this.#nextOrder++,
       kind,
       content,
-      opening: undefined,
+      opening: kind === "message" ? this.#random(openingBytes) : undefined,
       seqno: undefined,
       line: undefined,
       inFlight: false,
       refused: false,
       isStored: false,
+      isKept: false,
       settle: undefined,
     };
     const unsigned = this.#items.findIndex(({ seqno }) => seqno === undefined);
@@ -125,37 +133,44 @@ export class Outbox {
   }
 
   /**
-   * An own entry stands in the log: finds the item that it came from and takes it out. An item that lost its seqno to
-   * another entry (a restored vault, the key used elsewhere) is signed anew under the next one, with a new opening.
-   *
-   * @param plaintext what the entry opened to; `undefined` when it could not be opened
+   * An own entry stands in the log: finds the item that it came from and takes it out. Words are known by their commitment,
+   * whatever seqno they were to have here: a restored vault may be behind. Items that lost a seqno to another entry are signed
+   * anew under the next ones.
    */
-  land(
-    entry: Entry,
-    line: string,
-    plaintext: Uint8Array | undefined,
-    batch: VaultBatch,
-  ): OutgoingItem | undefined {
-    const item = this.#items.find(({ seqno }) => seqno === entry.seqno);
-    if (item === undefined) return undefined;
-    const isSame =
-      item.line === line ||
-      (item.kind === entry.kind &&
-        (entry.kind === "message"
-          ? plaintext !== undefined && equalBytes(plaintext, item.content)
-          : equalBytes(entry.ct, item.content)));
-    if (isSame) {
-      this.remove(item, batch);
-      return item;
-    }
-    for (const displaced of this.#items)
-      if (displaced.seqno !== undefined) {
-        displaced.seqno = undefined;
-        displaced.opening = undefined;
-        displaced.line = undefined;
-        this.store(displaced, batch);
+  land(entry: Entry, line: string, batch: VaultBatch): OutgoingItem | undefined {
+    const item = this.#items.find((one) => one.line === line || isOrigin(one, entry));
+    if (item !== undefined) this.remove(item, batch);
+    if (this.#items.some(({ seqno }) => seqno === entry.seqno)) this.#displace(this.#items, batch);
+    return item;
+  }
+
+  /**
+   * What was signed before an own commit and can't be posted before it makes room: it is signed anew behind it. For when the
+   * log has been fetched, and so shows that none of it stands.
+   */
+  giveWay(batch: VaultBatch): void {
+    const commit = this.#items.find(isCommit);
+    if (commit === undefined) return;
+    this.#displace(this.#items, batch);
+    const before = this.#items.slice(0, this.#items.indexOf(commit));
+    const free = before.filter(({ kind }) => kind === "acknowledge");
+    const held = before.filter(({ kind }) => kind !== "acknowledge");
+    this.#items = [...free, commit, ...held, ...this.#items.slice(before.length + 1)];
+  }
+
+  /** What was signed under a seqno that the log has given to another entry, and has itself not landed, is signed anew. */
+  renumber(nextSeqno: number, batch: VaultBatch): void {
+    if (this.#items.some(({ seqno }) => seqno !== undefined && seqno < nextSeqno))
+      this.#displace(this.#items, batch);
+  }
+
+  #displace(items: readonly OutgoingItem[], batch: VaultBatch): void {
+    for (const item of items)
+      if (item.seqno !== undefined) {
+        item.seqno = undefined;
+        item.line = undefined;
+        this.store(item, batch);
       }
-    return undefined;
   }
 
   /** The connection is gone: nothing is on its way any more. */
@@ -189,4 +204,17 @@ export function outcomeOf(item: OutgoingItem): Promise<Sent> {
   return new Promise((resolve, reject) => {
     item.settle = { resolve, reject };
   });
+}
+
+/** The others in the group take their keys from it. */
+export function isCommit({ kind }: { kind: string }): boolean {
+  return kind === "create" || kind === "membership";
+}
+
+function isOrigin({ kind, content, opening, seqno }: OutgoingItem, entry: Entry): boolean {
+  if (kind !== entry.kind) return false;
+  if (kind !== "message") return seqno === entry.seqno && equalBytes(entry.ct, content);
+  return (
+    opening !== undefined && computeCommitment({ ...entry, opening, plaintext: content }) === entry.commitment
+  );
 }

@@ -1,22 +1,15 @@
 import type { Hex } from "../base/hex.ts";
-import { sealMessage } from "../group/ratchet.ts";
 import { encodeAcknowledgeBody } from "../log/bodies.ts";
-import {
-  associatedData,
-  computeCommitment,
-  formatEntry,
-  openingBytes,
-  parseEntry,
-  signEntry,
-  type UnsignedEntry,
-} from "../log/entry.ts";
+import { formatEntry, openingBytes, parseEntry, signEntry } from "../log/entry.ts";
 import { ClientError } from "./clientError.ts";
 import { withClock } from "./clockDifference.ts";
 import type { AnswerTo, Connection } from "./connection.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import { conversationClosed } from "./conversationErrors.ts";
 import type { ConversationKeys } from "./conversationKeys.ts";
-import type { Outbox, OutgoingItem } from "./outbox.ts";
+import { sealEntry } from "./messageEntry.ts";
+import { isCommit, type Outbox, type OutgoingItem } from "./outbox.ts";
+import { Pace } from "./pace.ts";
 import { judgeRefusal } from "./refusalPolicy.ts";
 import type { VerifiedLog } from "./verifiedLog.ts";
 
@@ -28,9 +21,17 @@ const maxLineAgeMs = 4 * 60 * 1000;
 /** Refusals without an own entry landing in between, before it is given up until the next connection. */
 const maxRefusals = 8;
 
-/** What a refusal leads to; `again`: what is left is posted once more. */
+/**
+ * Complaints that go by themselves; before anything else that is posted they go always. Whoever writes what nobody can open must
+ * not make everybody else write as much.
+ */
+const complaintPace = { atOnce: 8, everyMs: 1_000 };
+/** So many go at once: they are what one entry can say of many. */
+const manyComplaints = 256;
+
+/** What a refusal leads to; `again`: what is left is posted once more; `wait`: after the time that the server asks for. */
 export interface Resolution {
-  readonly kind: "again" | "upload again" | "exists" | "later" | "rest";
+  readonly kind: "again" | "wait" | "upload again" | "exists" | "later" | "rest";
   readonly error: ClientError;
 }
 
@@ -42,8 +43,13 @@ export class Poster {
   readonly #context: ConversationContext;
   readonly #conversation: Hex;
   readonly #parts: { log: VerifiedLog; keys: ConversationKeys; outbox: Outbox };
+  readonly #onKept: (item: OutgoingItem) => void;
   readonly #onAccepted: (line: string, answer: AnswerTo<"post">) => void;
   readonly #onRefused: () => void;
+  readonly #onDue: () => void;
+  readonly #pace = new Pace(complaintPace);
+  /** Runs while complaints are held back. */
+  #waiting: ReturnType<typeof setTimeout> | undefined;
   #awaiting = 0;
   #refusal: { readonly item: OutgoingItem; readonly error: ClientError } | undefined;
   #refusals = 0;
@@ -52,15 +58,21 @@ export class Poster {
     context: ConversationContext;
     conversation: Hex;
     parts: { log: VerifiedLog; keys: ConversationKeys; outbox: Outbox };
+    /** Words are in the vault for the first time. */
+    onKept: (item: OutgoingItem) => void;
     onAccepted: (line: string, answer: AnswerTo<"post">) => void;
     /** Called when every answer is there and one of them was a refusal. */
     onRefused: () => void;
+    /** Called when complaints that were held back can go. */
+    onDue: () => void;
   }) {
     this.#context = options.context;
     this.#conversation = options.conversation;
     this.#parts = options.parts;
+    this.#onKept = options.onKept;
     this.#onAccepted = options.onAccepted;
     this.#onRefused = options.onRefused;
+    this.#onDue = options.onDue;
   }
 
   /** Makes what was added durable, signed or not, and posts what may be posted over `connection`. */
@@ -73,7 +85,6 @@ export class Poster {
     },
   ): void {
     const { outbox } = this.#parts;
-    const batch = this.#context.vault.batch();
     const posts: OutgoingItem[] = [];
     while (connection !== undefined && this.#refusal === undefined) {
       const inFlight = outbox.inFlight;
@@ -81,7 +92,8 @@ export class Poster {
       if (inFlight.length >= maxInFlight || inFlight.some((one) => isCommit(one) || isLeave(one))) break;
       let item = outbox.items[inFlight.length];
       const isFree = item === undefined || (item.seqno === undefined && !isAcknowledge(item));
-      if (isFree && hasComplaints(options.complaints) && !inFlight.some(isAcknowledge))
+      const isDue = isFree && hasComplaints(options.complaints) && !inFlight.some(isAcknowledge);
+      if (isDue && (item !== undefined || this.#mayComplain(options.complaints)))
         item = outbox.add("acknowledge", encodeAcknowledgeBody(options.complaints), "before unsigned");
       if (item === undefined || !options.mayPost(item)) break;
       if (this.#mustSign(item)) {
@@ -91,9 +103,35 @@ export class Poster {
       item.inFlight = true;
       posts.push(item);
     }
-    for (const item of outbox.items) if (!item.isStored) outbox.store(item, batch);
-    this.#context.vault.commit(batch);
+    this.keep();
     if (connection !== undefined) for (const item of posts) this.#post(connection, item);
+  }
+
+  /** Makes what was added or signed durable, also against a loss of power, and tells of words that the vault has from now on. */
+  keep(): void {
+    const { outbox } = this.#parts;
+    const { vault } = this.#context;
+    const batch = vault.batch();
+    for (const item of outbox.items) if (!item.isStored) outbox.store(item, batch);
+    vault.commit(batch);
+    // Whoever is told may add more, which the vault does not have yet.
+    for (const item of outbox.items.filter(({ isKept }) => !isKept)) {
+      item.isKept = true;
+      if (item.kind === "message") this.#onKept(item);
+    }
+  }
+
+  #mayComplain({ disputed, unprocessable }: Complaints): boolean {
+    if (disputed.length + unprocessable.length >= manyComplaints) return true;
+    if (this.#waiting !== undefined) return false;
+    const waitMs = this.#pace.take(this.#context.now());
+    if (waitMs === 0) return true;
+    this.#waiting = setTimeout(() => {
+      this.#waiting = undefined;
+      this.#onDue();
+    }, waitMs);
+    this.#waiting.unref();
+    return false;
   }
 
   /** An own entry has come to stand. */
@@ -118,7 +156,7 @@ export class Poster {
     // It stands after all: an earlier connection had brought it there.
     if (!this.#parts.outbox.items.includes(item)) return { kind: "again", error };
     const judged = judgeRefusal(item, error);
-    if (judged !== "rest") this.#refusals += 1;
+    if (judged !== "wait" && judged !== "rest") this.#refusals += 1;
     const verdict = this.#refusals > maxRefusals ? "later" : judged;
     switch (verdict) {
       case "drop":
@@ -128,7 +166,9 @@ export class Poster {
         item.refused = true;
         return { kind: "again", error };
       case "post again":
+        this.#renumber();
         return { kind: "again", error };
+      case "wait":
       case "upload again":
       case "exists":
       case "later":
@@ -154,6 +194,14 @@ export class Poster {
     this.#context.vault.commit(batch);
   }
 
+  /** The log has been fetched: an own entry in it that came from here was taken out. */
+  #renumber(): void {
+    const { outbox, log } = this.#parts;
+    const batch = this.#context.vault.batch();
+    outbox.renumber(log.nextSeqno(this.#context.self.certificate.fingerprint), batch);
+    this.#context.vault.commit(batch);
+  }
+
   #mustSign(item: OutgoingItem): boolean {
     if (item.line === undefined || item.refused) return true;
     const { ts, epoch } = parseEntry(item.line);
@@ -167,7 +215,7 @@ export class Poster {
     const sender = self.certificate.fingerprint;
     item.seqno ??= log.nextSeqno(sender) + inFlight.length;
     item.refused = false;
-    const unsigned: UnsignedEntry = {
+    const unsigned = {
       v: 2,
       conversation: this.#conversation,
       sender,
@@ -176,30 +224,19 @@ export class Poster {
       kind: item.kind,
       view: log.view,
       epoch: log.state?.epoch ?? 0,
-      commitment: "-",
-    };
+    } as const;
     if (item.kind !== "message") {
-      item.line = formatEntry(signEntry(unsigned, item.content, self.key));
+      item.line = formatEntry(signEntry({ ...unsigned, commitment: "-" }, item.content, self.key));
       return;
     }
     item.opening ??= random(openingBytes);
-    const { opening, content, seqno } = item;
-    const commitment = computeCommitment({
-      opening,
-      conversation: this.#conversation,
-      sender,
-      seqno,
-      plaintext: content,
-    });
-    const committed = { ...unsigned, commitment };
-    const ct = sealMessage({
-      key: keys.sendKey(inFlight.filter(({ kind }) => kind === "message").length),
+    const words = {
+      plaintext: item.content,
+      opening32: item.opening,
       nonce12: random(12),
-      associatedData: associatedData(committed),
-      opening32: opening,
-      plaintext: content,
-    });
-    item.line = formatEntry(signEntry(committed, ct, self.key));
+      key: keys.sendKey(inFlight.filter(({ kind }) => kind === "message").length),
+    };
+    item.line = sealEntry(unsigned, words, self.key);
   }
 
   #post(connection: Connection, item: OutgoingItem): void {
@@ -236,10 +273,6 @@ export const noComplaints: Complaints = { disputed: [], unprocessable: [] };
 
 export function hasComplaints({ disputed, unprocessable }: Complaints): boolean {
   return disputed.length > 0 || unprocessable.length > 0;
-}
-
-export function isCommit({ kind }: { kind: string }): boolean {
-  return kind === "create" || kind === "membership";
 }
 
 function isLeave({ kind }: { kind: string }): boolean {

@@ -1,4 +1,5 @@
 import type { RefusalCode } from "../wire/sessionMessages.ts";
+import { askedDelayMs } from "./askedDelay.ts";
 import { ClientError, type ClientErrorCode } from "./clientError.ts";
 import type { OnEvent } from "./clientEvents.ts";
 
@@ -13,8 +14,6 @@ export interface ReconnectPolicy {
 const firstDelayMs = 1_000;
 const longestDelayMs = 60_000;
 const endingPatienceMs = 10_000;
-/** Longest that a server can tell a client to stay away. */
-const longestAskedDelayMs = 15 * 60_000;
 
 /**
  * Delays that double from 1 s to 60 s. Each is shortened by up to a half at random, so that the clients of a server that
@@ -142,8 +141,7 @@ export class Reconnection {
 
   async #pause(reason: ClientError): Promise<void> {
     const { policy, onEvent } = this.#options;
-    const asked = reason.refusal === "TRY_LATER" ? askedDelayMs(reason.detail) : 0;
-    const delayMs = Math.max(policy.delayMs(this.#failures), asked);
+    const delayMs = Math.max(policy.delayMs(this.#failures), askedDelayMs(reason) ?? 0);
     this.#failures += 1;
     const { code, message } = reason;
     onEvent({ event: "connection", state: "retrying", inMs: delayMs, code, message });
@@ -179,11 +177,6 @@ export class Reconnection {
     this.#wake?.();
     for (const resolve of this.#mended.splice(0)) resolve();
   }
-}
-
-/** What the server asks for is its to choose, within bounds. */
-export function askedDelayMs(detail: string): number {
-  return /^[0-9]{1,9}$/.test(detail) ? Math.min(Number(detail), longestAskedDelayMs) : 0;
 }
 
 function asClientError(error: unknown): ClientError {

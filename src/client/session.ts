@@ -1,44 +1,21 @@
 import { visible } from "../base/visible.ts";
 import type { OfferedOperator } from "../wire/operatorMessages.ts";
 import { ClientError } from "./clientError.ts";
-import type { OnEvent } from "./clientEvents.ts";
 import { clockWarning } from "./clockDifference.ts";
-import {
-  type AnswerTo,
-  Connection,
-  type ConnectionTimeouts,
-  type EntryRequest,
-  type Push,
-} from "./connection.ts";
-import type { Self } from "./devices.ts";
-import { type Directory, primaryServerName } from "./directory.ts";
-import { type KeyPackages, type PackagesWaiting, waitingOf } from "./keyPackages.ts";
-import { Reconnection, type ReconnectPolicy } from "./reconnection.ts";
-import type { Revocations } from "./revocations.ts";
-import type { Route } from "./route.ts";
+import { type AnswerTo, Connection, type EntryRequest, type Push } from "./connection.ts";
+import { primaryServerName } from "./directory.ts";
+import { type PackagesWaiting, waitingOf } from "./keyPackages.ts";
+import { Reconnection } from "./reconnection.ts";
+import type { SessionOptions } from "./sessionOptions.ts";
 import type { SessionUser } from "./sessionUser.ts";
-
-export interface SessionOptions {
-  readonly route: Route;
-  readonly self: Self;
-  readonly directory: Directory;
-  readonly revocations: Revocations;
-  readonly keyPackages: KeyPackages;
-  readonly random: (length: number) => Uint8Array;
-  readonly now: () => number;
-  readonly timeouts: ConnectionTimeouts;
-  /** The password again, if it is to be had without asking anybody: once the server doesn't know the session any more. */
-  readonly password: () => Promise<string> | undefined;
-  /** `undefined`: a lost connection stays lost. */
-  readonly reconnect: ReconnectPolicy | undefined;
-  readonly onEvent: OnEvent;
-}
 
 /** At most one connection to the server, from dialling to its end, and what it takes to be on it: account, key packages, CRL. */
 export class Session {
   readonly #options: SessionOptions;
   readonly #user: SessionUser;
   #connection: Connection | undefined;
+  /** Why the last connection ended. */
+  #lost: ClientError | undefined;
   #isAuthenticated = false;
   #operator: OfferedOperator | undefined;
   #isClosed = false;
@@ -130,7 +107,8 @@ export class Session {
   /** Registers or logs in, fills up the key packages, and lets the user catch up. */
   async enter(request: EntryRequest): Promise<void> {
     const connection = this.#connection;
-    if (connection === undefined) throw new ClientError("NOT_CONNECTED", "connect first");
+    // One may have ended since it was made.
+    if (connection === undefined) throw this.#lost ?? new ClientError("NOT_CONNECTED", "connect first");
     const answer = await this.#authenticate(connection, request);
     const { username, email } = answer;
     const registered = request.type === "register";
@@ -284,6 +262,7 @@ export class Session {
       return;
     }
     this.#connection = undefined;
+    this.#lost = reason;
     this.#isAuthenticated = false;
     if (this.#isClosed) this.#tellClosed("QUIT", reason.message);
     // An attempt to bring it back sees for itself that it failed; something may have been posted already.

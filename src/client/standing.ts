@@ -11,6 +11,7 @@ import type { ConversationKeys } from "./conversationKeys.ts";
 import type { Arrival } from "./intake.ts";
 import { learnCertificates } from "./learnCertificates.ts";
 import type { Complaints } from "./poster.ts";
+import { ToldMark } from "./toldMark.ts";
 import { newFolderName, type ReceiptFiles, TranscriptFolder } from "./transcriptFolder.ts";
 import type { VaultBatch } from "./vault.ts";
 import {
@@ -49,6 +50,7 @@ export class Standing {
   readonly batch: VaultBatch;
   /** Lines that were written and not taken into account when the client ended. */
   readonly surplus: readonly Arrival[];
+  readonly told: ToldMark;
   readonly #context: ConversationContext;
   readonly #conversation: Hex;
   #record: ConversationRecord;
@@ -62,6 +64,7 @@ export class Standing {
     this.#context = context;
     this.#conversation = conversation;
     this.batch = vault.batch();
+    this.told = new ToldMark(context, conversation);
     this.log = new VerifiedLog(directory);
     const stored = vault.read("conversation", conversation);
     this.#record =
@@ -194,6 +197,7 @@ export class Standing {
     } else if (this.#folder !== undefined) this.#folder.append(log.takeUnwritten());
     keys.stage(this.batch);
     if (!this.batch.isEmpty) {
+      this.told.stage(this.batch);
       vault.keep(this.batch);
       // Replaced keys and words stand in the log of writes until it is truncated.
       if (!keepHistory) vault.scrub();
@@ -212,6 +216,7 @@ export class Standing {
   }
 
   close(): void {
+    this.told.keep();
     this.#checkpoints?.close();
     this.#folder?.close();
   }

@@ -12,13 +12,18 @@ import type { ConversationContext } from "./conversationContext.ts";
 import type { ConversationKeys } from "./conversationKeys.ts";
 import { idOf } from "./devices.ts";
 import { commitHash, rosterOf } from "./groupFollower.ts";
-import type { Outbox, OutgoingItem } from "./outbox.ts";
-import { isCommit } from "./poster.ts";
+import { isCommit, type Outbox, type OutgoingItem } from "./outbox.ts";
+import { Pace } from "./pace.ts";
 import type { PendingRecord } from "./vaultRecords.ts";
 import type { VerifiedLog } from "./verifiedLog.ts";
 
-/** Commits that are made in vain, one after the other, before the client gives up until the next connection. */
+/** Commits for one epoch that are made in vain before the client gives up until the epoch is over, or the connection. */
 const maxAttempts = 5;
+/**
+ * Commits that a client makes by itself. Each may be the answer to another member's commit, and that one may answer it in turn:
+ * whoever makes commits that others can't follow must not be able to keep them all busy, nor to fill the log through them.
+ */
+const commitPace = { atOnce: 8, everyMs: 5_000 };
 
 /**
  * The commits that a client makes by itself once it has caught up: coming back into the group, fresh paths, removing a
@@ -29,9 +34,13 @@ export class Upkeep {
   readonly #context: ConversationContext;
   readonly #conversation: Hex;
   readonly #parts: { log: VerifiedLog; keys: ConversationKeys; outbox: Outbox };
+  readonly #onDue: () => void;
+  readonly #pace = new Pace(commitPace);
+  /** Runs while a commit is due and has to wait. */
+  #waiting: ReturnType<typeof setTimeout> | undefined;
   /** The pending commit whose blobs are on the server, as far as this connection has seen. */
   #uploaded: PendingRecord | undefined;
-  #attempts = 0;
+  #attempts = { epoch: 0, made: 0 };
   /** Asked for with every message: good for a second, a state and a CRL. */
   #obstacles: { key: string; rows: readonly RosterRow[] } = { key: "", rows: [] };
 
@@ -39,10 +48,13 @@ export class Upkeep {
     context: ConversationContext;
     conversation: Hex;
     parts: { log: VerifiedLog; keys: ConversationKeys; outbox: Outbox };
+    /** Called when a commit that had to wait can be made: it is time for another `run`. */
+    onDue: () => void;
   }) {
     this.#context = options.context;
     this.#conversation = options.conversation;
     this.#parts = options.parts;
+    this.#onDue = options.onDue;
   }
 
   /** Devices that must be out before the next message. */
@@ -59,14 +71,19 @@ export class Upkeep {
     return this.#obstacles.rows;
   }
 
-  /** A new connection, or the server says that a blob is missing. */
+  /** A new connection: what could not be done may be possible now. */
+  startOver(): void {
+    this.forgetUploads();
+    this.#attempts = { epoch: 0, made: 0 };
+  }
+
+  /** The server says that a blob is missing. */
   forgetUploads(): void {
     this.#uploaded = undefined;
   }
 
-  /** An own commit stands in the log. */
-  succeeded(): void {
-    this.#attempts = 0;
+  close(): void {
+    clearTimeout(this.#waiting);
   }
 
   /**
@@ -80,14 +97,14 @@ export class Upkeep {
     if (state === undefined) return false;
     if (item.kind !== "message")
       return state.senders.get(this.#context.self.certificate.fingerprint)?.inRoster === true;
-    const isCurrent = keys.pending === undefined && keys.epoch === state.epoch;
-    return isCurrent && !state.closed && this.obstacles.length === 0;
+    // An own commit that waits stands before all words that were not signed yet: those whose turn comes sooner are of this epoch.
+    return keys.epoch === state.epoch && !state.closed && this.obstacles.length === 0;
   }
 
   /** Why nothing goes, now that everything was done that can be; `undefined` while something is on its way. */
   get hindrance(): ClientError | undefined {
     const { keys, outbox } = this.#parts;
-    if (outbox.isEmpty || outbox.inFlight.length > 0) return undefined;
+    if (outbox.isEmpty || outbox.inFlight.length > 0 || this.#waiting !== undefined) return undefined;
     const [obstacle] = this.obstacles;
     if (keys.epoch === 0 || obstacle === undefined)
       return new ClientError("NOT_A_MEMBER", "this device could not come into the conversation's group");
@@ -106,11 +123,22 @@ export class Upkeep {
       const action = this.#due();
       if (action !== undefined) await this.#prepare(action, connection);
     }
+    this.#clearWay();
     const { pending } = keys;
     if (pending === undefined || this.#uploaded === pending) return;
     for (const blob of [pending.commit, pending.welcome, pending.group])
       if (blob !== null) await uploadBlob(connection, blob);
     this.#uploaded = pending;
+  }
+
+  /** Words that were signed and can't go before the own commit, because of what it is for, go behind it. */
+  #clearWay(): void {
+    const { outbox } = this.#parts;
+    const [first] = outbox.items.filter((item) => isCommit(item) || item.kind === "message");
+    if (outbox.inFlight.length > 0 || first?.kind !== "message" || this.mayPost(first)) return;
+    const batch = this.#context.vault.batch();
+    outbox.giveWay(batch);
+    this.#context.vault.commit(batch);
   }
 
   /** A pending commit without an entry is of no use. */
@@ -143,13 +171,30 @@ export class Upkeep {
     return state.kind === "group" || isPair ? bad : [];
   }
 
+  #mayTry({ epoch }: LogState): boolean {
+    if (this.#attempts.epoch !== epoch) this.#attempts = { epoch, made: 0 };
+    if (this.#waiting !== undefined || this.#attempts.made >= maxAttempts) return false;
+    const { now, random } = this.#context;
+    const pausedMs = this.#pace.take(now());
+    if (pausedMs === 0) {
+      this.#attempts.made += 1;
+      return true;
+    }
+    // Those who wait for the same reason don't all come back at once: one commit an epoch can stand.
+    const waitMs = pausedMs * (1 + new DataView(random(4).buffer).getUint32(0) / 2 ** 32);
+    this.#waiting = setTimeout(() => {
+      this.#waiting = undefined;
+      this.#onDue();
+    }, waitMs);
+    this.#waiting.unref();
+    return false;
+  }
+
   async #prepare(action: MembershipAction, connection: Connection): Promise<void> {
     const { vault, revocations } = this.#context;
     const { log, keys, outbox } = this.#parts;
     const { state } = log;
-    if (state === undefined) return;
-    if (this.#attempts >= maxAttempts) return;
-    this.#attempts += 1;
+    if (state === undefined || !this.#mayTry(state)) return;
     const batch = vault.batch();
     const made = await this.#make(action, state, connection).catch(ifLost);
     if (made === undefined) return;

@@ -1,9 +1,11 @@
-import { Database, type Statement } from "bun:sqlite";
-import { chmodSync, closeSync, constants, fstatSync, openSync } from "node:fs";
-import { concatBytes, encodeUtf8 } from "../base/bytes.ts";
-import { crypto, type PrivateKey } from "../crypto/crypto.ts";
+import type { Database, Statement } from "bun:sqlite";
+import { encodeUtf8 } from "../base/bytes.ts";
+import type { PrivateKey } from "../crypto/crypto.ts";
 import { labels } from "../crypto/labels.ts";
 import { ClientError } from "./clientError.ts";
+import { asVaultError, damagedVault, wayOut } from "./vaultErrors.ts";
+import { openExclusively, unwrapOrCreate } from "./vaultFile.ts";
+import { sealValue, unsealValue } from "./vaultSeal.ts";
 
 /** What the vault keeps. A collection's values have one form each, given in vaultRecords.ts. */
 export const collections = [
@@ -21,13 +23,9 @@ export const collections = [
   "outgoing",
   "opening",
   "replaced",
+  "told",
 ] as const;
 export type Collection = (typeof collections)[number];
-
-const formatVersion = 1;
-const applicationId = 0x53437632; // "SCv2"
-const nonceBytes = 12;
-const keyBytes = 32;
 
 /**
  * The client's memory: MLS state, ratchets, openings, history, what is signed and not yet accepted. One SQLite file, mode
@@ -41,6 +39,7 @@ const keyBytes = 32;
  * removed or replaced; the write-ahead log, which still holds old pages, is truncated by `scrub`.
  */
 export class Vault {
+  readonly #file: string;
   readonly #database: Database;
   readonly #key: Uint8Array;
   readonly #random: (length: number) => Uint8Array;
@@ -49,7 +48,13 @@ export class Vault {
   readonly #upsert: Statement<unknown, [string, string, Uint8Array]>;
   readonly #delete: Statement<unknown, [string, string]>;
 
-  private constructor(database: Database, key: Uint8Array, random: (length: number) => Uint8Array) {
+  private constructor(
+    file: string,
+    database: Database,
+    key: Uint8Array,
+    random: (length: number) => Uint8Array,
+  ) {
+    this.#file = file;
     this.#database = database;
     this.#key = key;
     this.#random = random;
@@ -69,11 +74,10 @@ export class Vault {
    */
   static open(options: { file: string; key: PrivateKey; random: (length: number) => Uint8Array }): Vault {
     const { file, key, random } = options;
-    createPrivately(file);
     const database = openExclusively(file);
     const wrapKey = key.deriveSecret(labels.vaultWrap);
     try {
-      return new Vault(database, unwrapOrCreate({ database, file, wrapKey, random }), random);
+      return new Vault(file, database, unwrapOrCreate({ database, file, wrapKey, random }), random);
     } catch (error) {
       database.close();
       throw asVaultError(error, file);
@@ -84,14 +88,14 @@ export class Vault {
 
   /** @returns the value, or `undefined` when there is none. @throws {ClientError} `VAULT_UNUSABLE` when it was altered */
   read(collection: Collection, key: string): Uint8Array | undefined {
-    const row = readable(() => this.#select.get(collection, key));
+    const row = this.#access(() => this.#select.get(collection, key));
     return row === null ? undefined : this.#unseal(collection, key, row.value);
   }
 
   /** @returns the rows whose key begins with `prefix`, in the order of their keys. @throws {ClientError} as `read` */
   list(collection: Collection, prefix = ""): { key: string; value: Uint8Array }[] {
     // U+FFFF is after every character of a key; keys are ASCII.
-    const rows = readable(() => this.#range.all(collection, prefix, `${prefix}\uffff`));
+    const rows = this.#access(() => this.#range.all(collection, prefix, `${prefix}\uffff`));
     return rows.map((row) => ({ key: row.key, value: this.#unseal(collection, row.key, row.value) }));
   }
 
@@ -140,7 +144,7 @@ export class Vault {
    * @throws {ClientError} `VAULT_UNUSABLE`
    */
   scrub(): void {
-    readable(() => this.#database.run("PRAGMA wal_checkpoint(TRUNCATE)"));
+    this.#access(() => this.#database.run("PRAGMA wal_checkpoint(TRUNCATE)"));
   }
 
   /** @throws {ClientError} `VAULT_UNUSABLE` when it could not be scrubbed; it is closed then, too */
@@ -155,14 +159,27 @@ export class Vault {
   }
 
   #seal(collection: Collection, key: string, value: Uint8Array): Uint8Array {
-    return seal(this.#key, this.#random(nonceBytes), value, rowContext(collection, key));
+    const context = rowContext(collection, key);
+    return sealValue({ key: this.#key, random: this.#random, value, context });
   }
 
   #unseal(collection: Collection, key: string, sealed: Uint8Array): Uint8Array {
-    const value = unseal(this.#key, sealed, rowContext(collection, key));
+    const value = unsealValue(this.#key, sealed, rowContext(collection, key));
     if (value === undefined)
-      throw new ClientError("VAULT_UNUSABLE", `the vault was altered: ${collection} ${key} can't be opened`);
+      throw new ClientError(
+        "VAULT_UNUSABLE",
+        `the vault was altered: ${collection} ${key} in ${this.#file} can't be opened; ${wayOut}`,
+      );
     return value;
+  }
+
+  /** A file that was damaged or altered while it was closed may show it at any access. */
+  #access<T>(access: () => T): T {
+    try {
+      return access();
+    } catch (cause) {
+      throw damagedVault(this.#file, cause);
+    }
   }
 }
 
@@ -196,111 +213,6 @@ export class VaultBatch {
   }
 }
 
-/** The file exists with mode 0600 before a byte is written to it; SQLite gives its side files the same mode. */
-function createPrivately(file: string): void {
-  try {
-    const descriptor = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
-    const mode = fstatSync(descriptor).mode & 0o777;
-    closeSync(descriptor);
-    if (mode !== 0o600) chmodSync(file, 0o600);
-  } catch (cause) {
-    throw new ClientError("VAULT_UNUSABLE", `the vault can't be opened: ${file}`, { cause });
-  }
-}
-
-function openExclusively(file: string): Database {
-  let database: Database | undefined;
-  try {
-    database = new Database(file, { readwrite: true, strict: true });
-    // Exclusive before WAL: the lock is the file's own, held until close or until the process dies, and the index of the
-    // write-ahead log stays in memory.
-    database.run("PRAGMA locking_mode = EXCLUSIVE");
-    database.run("PRAGMA journal_mode = WAL");
-    database.run("PRAGMA synchronous = FULL");
-    database.run("PRAGMA secure_delete = ON");
-    database.run("PRAGMA temp_store = MEMORY");
-    database.run("BEGIN EXCLUSIVE");
-    database.run("COMMIT");
-    return database;
-  } catch (error) {
-    database?.close();
-    throw asVaultError(error, file);
-  }
-}
-
-function unwrapOrCreate(options: {
-  database: Database;
-  file: string;
-  wrapKey: Uint8Array;
-  random: (length: number) => Uint8Array;
-}): Uint8Array {
-  const { database, file, wrapKey, random } = options;
-  const version = pragma(database, "user_version");
-  if (version === 0 && pragma(database, "schema_version") === 0) {
-    const key = random(keyBytes);
-    const wrapped = seal(wrapKey, random(nonceBytes), key, encodeUtf8(labels.vaultWrap));
-    database.transaction(() => {
-      database.run(`PRAGMA application_id = ${applicationId}`);
-      database.run(`PRAGMA user_version = ${formatVersion}`);
-      database.run("CREATE TABLE vault_key (id INTEGER PRIMARY KEY CHECK (id = 1), wrapped BLOB NOT NULL)");
-      database.run(
-        "CREATE TABLE sealed (collection TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (collection, key)) WITHOUT ROWID",
-      );
-      database.run("INSERT INTO vault_key VALUES (1, ?)", [wrapped]);
-    })();
-    return key;
-  }
-  if (pragma(database, "application_id") !== applicationId || version !== formatVersion)
-    throw new ClientError("VAULT_UNUSABLE", `not a vault of this version: ${file}`);
-  using select = database.prepare<{ wrapped: Uint8Array }, []>("SELECT wrapped FROM vault_key");
-  const row = select.get();
-  const key = row === null ? undefined : unseal(wrapKey, row.wrapped, encodeUtf8(labels.vaultWrap));
-  if (key === undefined || key.length !== keyBytes)
-    throw new ClientError(
-      "VAULT_WRONG_KEY",
-      `the vault ${file} belongs to another private key, choose another file with --vault`,
-    );
-  return key;
-}
-
-function pragma(database: Database, name: string): number {
-  using select = database.prepare<Record<string, number>, []>(`PRAGMA ${name}`);
-  return select.get()?.[name] ?? 0;
-}
-
-function asVaultError(error: unknown, file: string): ClientError {
-  if (error instanceof ClientError) return error;
-  const busy = error instanceof Error && "code" in error && error.code === "SQLITE_BUSY";
-  return busy
-    ? new ClientError(
-        "VAULT_IN_USE",
-        `the vault is in use by another process: ${file}, close it or choose another with --vault`,
-        {
-          cause: error,
-        },
-      )
-    : new ClientError("VAULT_UNUSABLE", `the vault can't be opened: ${file}`, { cause: error });
-}
-
-/** A file that was damaged or altered while it was closed may show it at any read. */
-function readable<T>(access: () => T): T {
-  try {
-    return access();
-  } catch (cause) {
-    throw new ClientError("VAULT_UNUSABLE", "the vault is damaged and can't be read", { cause });
-  }
-}
-
 function rowContext(collection: Collection, key: string): Uint8Array {
   return encodeUtf8(`${labels.vaultValue}\n${collection}\n${key}\n`);
-}
-
-function seal(key: Uint8Array, nonce: Uint8Array, value: Uint8Array, context: Uint8Array): Uint8Array {
-  return concatBytes(nonce, crypto().aesGcmSeal(key, nonce, value, context));
-}
-
-function unseal(key: Uint8Array, sealed: Uint8Array, context: Uint8Array): Uint8Array | undefined {
-  // The type of a column binds nobody who writes the file without SQLite.
-  if (!(sealed instanceof Uint8Array) || sealed.length < nonceBytes + 16) return undefined;
-  return crypto().aesGcmOpen(key, sealed.subarray(0, nonceBytes), sealed.subarray(nonceBytes), context);
 }

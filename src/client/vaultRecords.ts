@@ -80,6 +80,9 @@ export type ConversationRecord = SchemaType<typeof conversationSchema>;
 /** `replaced`, by conversation: a newer one with the same person has taken its place, since then. */
 export const replacedSchema = object({ at: integer() });
 
+/** `told`, by conversation: whoever shows the conversation was told of the entries before `size`. */
+export const toldSchema = object({ size: integer() });
+
 /** `member`, by conversation: where the client stands in its group. What is secret is in `group` and `ratchet`. */
 export const memberSchema = object({
   /** The own device in this conversation; `null` while there is none. */

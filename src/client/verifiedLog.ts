@@ -24,7 +24,7 @@ export interface LoggedEntry {
  * knows nothing of keys.
  */
 export class VerifiedLog {
-  readonly #directory: Directory;
+  readonly #directory: Pick<Directory, "certificateAt">;
   #roots = new RootHistory();
   #state: LogState | undefined;
   /** What the entry that opened the epoch names. */
@@ -33,7 +33,7 @@ export class VerifiedLog {
   readonly #lastStatements = new Map<Hex, number>();
   #unwritten: string[] = [];
 
-  constructor(directory: Directory) {
+  constructor(directory: Pick<Directory, "certificateAt">) {
     this.#directory = directory;
   }
 

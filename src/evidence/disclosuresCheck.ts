@@ -72,7 +72,7 @@ export function checkDisclosures(
         seqno: entry.seqno,
         text: disclosed.plaintext,
         ...unseen.between(entry.view.size, index),
-        disputedBy: [...(reading.disputes.get(index) ?? [])],
+        disputedBy: reading.disputedBy(index),
       });
     }
   }

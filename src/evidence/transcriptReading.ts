@@ -1,6 +1,5 @@
 import type { Hex } from "../base/hex.ts";
 import { sha256 } from "../crypto/crypto.ts";
-import { decodeAcknowledgeBody } from "../log/bodies.ts";
 import type { LogState } from "../log/conversationLog.ts";
 import { type Entry, type EntryKind, leafHash, signedBytes } from "../log/entry.ts";
 import { LogError } from "../log/logError.ts";
@@ -14,6 +13,7 @@ import {
 } from "../log/transcript.ts";
 import { PkiError } from "../pki/pkiError.ts";
 import type { CertificateBook } from "./certificateBook.ts";
+import { Complaints } from "./complaints.ts";
 import { DigestList } from "./digestList.ts";
 import type { EvidenceInput } from "./evidenceInput.ts";
 import type { Findings } from "./report.ts";
@@ -71,8 +71,8 @@ export interface TranscriptReading {
   readonly senders: readonly Hex[];
   readonly times: readonly number[];
   entryAt(index: number): EntrySummary | undefined;
-  /** Usernames by the index of the message that they dispute. */
-  readonly disputes: ReadonlyMap<number, ReadonlySet<string>>;
+  /** Usernames of those who dispute the message. */
+  disputedBy(index: number): readonly string[];
   readonly activity: ReadonlyMap<Hex, SenderActivity>;
   /** Username of a member whose certificate is one of the server's, if there is one. */
   readonly serverAsMember: string | undefined;
@@ -107,8 +107,7 @@ export async function readTranscript(
   const seqnos: number[] = [];
   const kinds: EntryKind[] = [];
   const activity = new Map<Hex, SenderActivity>();
-  const disputed = new Map<number, Set<string>>();
-  const unprocessable: { who: string; indexes: readonly number[] }[] = [];
+  const complaints = new Complaints();
   // One string for each certificate, however many entries it has.
   const interned = new Map<string, Hex>();
   let state: LogState | undefined;
@@ -139,14 +138,7 @@ export async function readTranscript(
     if (isMessage) messages.push(index);
     if (disclosedIndexes.has(index))
       disclosed.set(index, { entry: { ...entry, ct: nothing, sig: nothing }, at });
-    if (entry.kind !== "acknowledge") return;
-    const body = decodeAcknowledgeBody(entry.ct);
-    for (const disputedIndex of body.disputed) {
-      const by = disputed.get(disputedIndex);
-      if (by === undefined) disputed.set(disputedIndex, new Set([who]));
-      else by.add(who);
-    }
-    if (body.unprocessable.length > 0) unprocessable.push({ who, indexes: body.unprocessable });
+    complaints.note(entry, index, { who, signedFor: before?.viewSize ?? 0 });
   };
 
   let sha256OfFile: Hex | undefined;
@@ -164,24 +156,13 @@ export async function readTranscript(
     reportRefusal(error, transcript.name, findings);
   }
 
-  for (const [index, by] of disputed)
-    for (const who of by)
-      findings.note(
-        "DISPUTED",
-        transcript.name,
-        `line ${index + 1}`,
-        kinds[index] === "message"
-          ? `${who} says that it could not open this message, or that it is not what its author committed to`
-          : `${who} disputes this entry, which is no message: that means nothing`,
-      );
-  for (const { who, indexes } of unprocessable)
-    for (const index of indexes)
-      findings.note(
-        "UNPROCESSABLE",
-        transcript.name,
-        `line ${index + 1}`,
-        `${who} says that it could not apply this change of keys`,
-      );
+  const entryAt = (index: number): EntrySummary | undefined => {
+    const [sender, seqno, kind, at] = [senders[index], seqnos[index], kinds[index], times[index]];
+    if (sender === undefined || seqno === undefined || kind === undefined || at === undefined)
+      return undefined;
+    return { index, sender, who: activity.get(sender)?.who ?? sender, seqno, kind, at };
+  };
+  complaints.report(transcript.name, entryAt, findings);
   return {
     name: transcript.name,
     state,
@@ -194,13 +175,8 @@ export async function readTranscript(
     disclosed,
     senders,
     times,
-    entryAt(index) {
-      const [sender, seqno, kind, at] = [senders[index], seqnos[index], kinds[index], times[index]];
-      if (sender === undefined || seqno === undefined || kind === undefined || at === undefined)
-        return undefined;
-      return { index, sender, who: activity.get(sender)?.who ?? sender, seqno, kind, at };
-    },
-    disputes: disputed,
+    entryAt,
+    disputedBy: (index) => complaints.disputedBy(index),
     activity,
     serverAsMember: serverAmong(state, book),
     indexAtOrAfter: (fingerprint, atMs) =>

@@ -5,7 +5,7 @@
 export { applyCommit, type CommitSummary, inspectCommit } from "./applyCommit.ts";
 export { createGroup } from "./createGroup.ts";
 export { exportChains } from "./exportChains.ts";
-export { type GroupInfoSummary, inspectGroupInfo, verifyGroupInfoOf } from "./groupInfo.ts";
+export { compareGroupInfo, type GroupInfoSummary, inspectGroupInfo, verifyGroupInfoOf } from "./groupInfo.ts";
 export { inspectState, type StateSummary } from "./groupState.ts";
 export type { GroupMember } from "./groupTree.ts";
 export { inspectWelcome, joinGroup } from "./joinGroup.ts";

@@ -79,6 +79,16 @@ export function verifyDeviceIdentity(
     throw new GroupError("DEVICE_SIGNATURE", "the certificate's key did not sign this device key");
 }
 
+/**
+ * When to judge a device that has been in a group for a while: at `atMs`, or when it was last good. It was judged when it came
+ * in, and what has expired since keeps nobody from joining.
+ */
+export function standingTime({ chain, expiresMs }: DeviceIdentity, atMs: number): number {
+  const [leaf] = chain;
+  if (leaf === undefined) throw new GroupError("DEVICE_CERTIFICATE", "a device without a certificate");
+  return Math.min(atMs, expiresMs, decodeCertificate(leaf).notAfterMs);
+}
+
 /** How a roster names a device. @returns SHA-256 of the device key */
 export function deviceId(devicePublicKey: Uint8Array): Hex {
   return encodeHex(sha256(devicePublicKey));

@@ -41,12 +41,18 @@ export async function inspectGroupInfo(bytes: Uint8Array): Promise<GroupInfoSumm
 }
 
 /**
- * Compares the GroupInfo of an accepted commit with the state that the commit led to. Only members can tell a wrong
- * external_pub; a client that finds one says so in its next entry, because nobody could rejoin by it.
+ * Checks the GroupInfo of an accepted commit against the state that the commit led to. Only members can tell a wrong
+ * external_pub; a client that finds one says so in its next entry, because who rejoins by it is alone in its epoch.
  *
  * @throws {GroupError} `WRONG_COMMIT` when the two differ
  */
 export async function verifyGroupInfoOf(state: Uint8Array, bytes: Uint8Array): Promise<void> {
+  await compareGroupInfo(state, bytes);
+  await verifyGroupInfo(bytes, () => undefined);
+}
+
+/** As `verifyGroupInfoOf`, for a GroupInfo that was verified in itself. @throws {GroupError} `WRONG_COMMIT` */
+export async function compareGroupInfo(state: Uint8Array, bytes: Uint8Array): Promise<void> {
   const current = decodeState(state);
   const { groupInfo, confirmationTag, externalPublicKey } = decodeGroupInfo(bytes);
   const { publicKey } = await deriveHpkeKeyPair(current.keySchedule.externalSecret);
@@ -55,7 +61,6 @@ export async function verifyGroupInfoOf(state: Uint8Array, bytes: Uint8Array): P
     equalBytes(confirmationTag, current.confirmationTag) &&
     equalBytes(externalPublicKey, publicKey);
   if (!same) throw new GroupError("WRONG_COMMIT", "GroupInfo is not that of the group's epoch");
-  await verifyGroupInfo(bytes, () => undefined);
 }
 
 /** @throws {GroupError} */

@@ -43,8 +43,8 @@ export class Accounts {
     this.#services = services;
   }
 
-  /** @throws {Refusal} `IDENTITY_MISMATCH`, `REGISTRATION_CLOSED`, `WEAK_PASSWORD`, `TAKEN`, `CERTIFICATE_INVALID` */
-  async register(request: RequestOf<"register">, { certificate }: Claimant): Promise<Entry> {
+  /** @throws {Refusal} `IDENTITY_MISMATCH`, `REGISTRATION_CLOSED`, `WEAK_PASSWORD`, `TAKEN`, `TRY_LATER`, `CERTIFICATE_INVALID` */
+  async register(request: RequestOf<"register">, { certificate, network }: Claimant): Promise<Entry> {
     const { store, identity, registration, now, passwords } = this.#services;
     const { email, username, password } = request;
     checkIdentity(certificate.certificate, { email, username });
@@ -60,7 +60,7 @@ export class Accounts {
       store.accounts.byUsername(username),
     ]);
     if (byEmail !== undefined || byUsername !== undefined) throw taken();
-    const passwordHash = await passwords.hash(password);
+    const passwordHash = await passwords.hash(password, network);
     const record = certificateRecord(certificate, "user");
     const created = await store.accounts.create({
       email,
@@ -85,7 +85,7 @@ export class Accounts {
     const { legacySalt } = account;
     // Taken over from the original: from now on its hash is like all others.
     const current =
-      legacySalt === undefined ? account : await this.#replacePassword(account, request.password);
+      legacySalt === undefined ? account : await this.#replacePassword(account, request.password, claimant);
     return await this.#enter(await this.#bind(current, record), record);
   }
 
@@ -100,7 +100,7 @@ export class Accounts {
     const { account, record } = await this.#authenticate(request, claimant);
     // First the certificate, which a one-time password may move: should the server stop in between, it still does.
     const bound = await this.#bind(account, record);
-    return await this.#enter(await this.#replacePassword(bound, chosen), record);
+    return await this.#enter(await this.#replacePassword(bound, chosen, claimant), record);
   }
 
   /** @throws {Refusal} `TICKET_REFUSED` */
@@ -142,7 +142,7 @@ export class Accounts {
     // The attempt counts as failed until the password has proven right: also when the hasher is too busy.
     const salt = account?.legacySalt;
     const proof = salt === undefined ? password : legacyPassword(salt, password);
-    if (!(await passwords.verify(proof, account?.passwordHash)) || account === undefined) {
+    if (!(await passwords.verify(proof, account?.passwordHash, network)) || account === undefined) {
       const nothing = { clear: [], forgive: [], nowMs: now() };
       await store.accounts.settleAttempt({ ...nothing, count: [ofAddress.subject] });
       throw authenticationFailed();
@@ -178,9 +178,9 @@ export class Accounts {
     );
   }
 
-  async #replacePassword(account: Account, password: string): Promise<Account> {
+  async #replacePassword(account: Account, password: string, { network }: Claimant): Promise<Account> {
     const { store, passwords } = this.#services;
-    const passwordHash = await passwords.hash(password);
+    const passwordHash = await passwords.hash(password, network);
     const change = { account: account.id, earlier: account.passwordHash, passwordHash };
     // Somebody else was faster: a one-time password is good once.
     if (!(await store.accounts.replacePassword(change))) throw authenticationFailed();

@@ -4,6 +4,7 @@ import { maxBlobPieceBytes, type Request, type ServerMessage } from "../wire/ses
 import { Refusal } from "./refusal.ts";
 import type { Services } from "./services.ts";
 import type { Member } from "./sessionRegistry.ts";
+import { chargeStorage } from "./storageQuota.ts";
 
 type Put = Extract<Request, { type: "put_blob" }>;
 type Fetch = Extract<Request, { type: "fetch_blob" }>;
@@ -12,14 +13,17 @@ type Fetch = Extract<Request, { type: "fetch_blob" }>;
  * Takes the next piece of a blob. Offset 0 begins an upload anew; a blob that the person has uploaded already is complete
  * at once. Everybody uploads for themselves: that somebody else has the same blob here can't be found out.
  *
- * @throws {Refusal} `BAD_BLOB`, `TOO_MANY`
+ * @throws {Refusal} `TRY_LATER`, `BAD_BLOB`, `TOO_MANY`
  */
 export async function putBlob(
   request: Put,
-  { person }: Member,
-  { store, limits, now }: Pick<Services, "store" | "limits" | "now">,
+  member: Member,
+  services: Pick<Services, "store" | "limits" | "storedBytes" | "now">,
 ): Promise<ServerMessage> {
+  const { store, limits, now } = services;
+  const { person } = member;
   const { id, sha256: digest, size, offset, data } = request;
+  chargeStorage(services, member, data.length);
   const put = await store.blobs.putPiece({
     uploader: person,
     sha256: digest,

@@ -6,7 +6,7 @@ import type { AccountStore } from "../store/accountStore.ts";
 import { BoundedCache } from "./boundedCache.ts";
 import type { Revocation } from "./revocation.ts";
 
-const maxKept = 8_192;
+const maxKept = 2_048;
 
 interface Path {
   readonly leaf: Certificate;
@@ -81,6 +81,17 @@ export class CertificateBook {
     const path = this.#paths.find(fingerprint);
     if (path === undefined)
       throw new PkiError("NO_PATH", `the server doesn't know the certificate ${fingerprint}`);
+    return this.#verify(path, atMs);
+  }
+
+  /** As `at`, for a chain that came with something else, the leaf first. @throws {PkiError} */
+  verify(chain: readonly Uint8Array[], atMs: number): VerifiedCertificate {
+    const [leaf, ...intermediates] = chain.map(decodeCertificate);
+    if (leaf === undefined) throw new PkiError("NO_PATH", "a chain without a certificate");
+    return this.#verify({ leaf, intermediates }, atMs);
+  }
+
+  #verify(path: Path, atMs: number): VerifiedCertificate {
     return verifyPath({ ...path, anchors: this.#anchors, crls: [], purpose: "evidence", atMs });
   }
 }

@@ -72,23 +72,21 @@ export class Connection implements Transport {
   /** @returns the next frame's payload. One reader at a time. @throws {WireError} {ChannelError} */
   async read(): Promise<Uint8Array> {
     for (;;) {
-      if (this.#ended !== undefined) throw this.#ended;
-      const payload = this.#decoder.next();
-      if (payload !== undefined) {
-        this.#consumed(payload.length);
-        return payload;
-      }
-      if (this.#gone !== undefined) throw this.#gone;
-      await new Promise<void>((resolve) => {
-        this.#wakeReader = resolve;
-      });
+      const payload = this.#next();
+      if (payload !== undefined) return payload;
+      await this.#arrival();
     }
   }
 
   /** @returns the next message of the established channel @throws {WireError} {ChannelError} */
   async receive(): Promise<Uint8Array> {
+    // Not by way of `read`: each function that waits costs every silent client memory.
     for (;;) {
-      const payload = await this.read();
+      const payload = this.#next();
+      if (payload === undefined) {
+        await this.#arrival();
+        continue;
+      }
       const received = this.#openRecords().open(payload);
       if (received.kind === "message") return received.bytes;
       if (received.kind === "alert")
@@ -182,6 +180,21 @@ export class Connection implements Transport {
   closed(): void {
     this.#gone ??= new ChannelError("CLOSED", "the client closed the connection");
     this.#wakeAll();
+  }
+
+  #next(): Uint8Array | undefined {
+    if (this.#ended !== undefined) throw this.#ended;
+    const payload = this.#decoder.next();
+    if (payload !== undefined) this.#consumed(payload.length);
+    else if (this.#gone !== undefined) throw this.#gone;
+    return payload;
+  }
+
+  /** Resolves when there may be more to read, or a reason why there won't be. */
+  #arrival(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wakeReader = resolve;
+    });
   }
 
   #consumed(payloadBytes: number): void {

@@ -12,6 +12,7 @@ import { personsOf } from "./person.ts";
 import { Refusal, refusalOf, tryLater } from "./refusal.ts";
 import type { Services } from "./services.ts";
 import type { Session } from "./sessionRegistry.ts";
+import { TimeSlice } from "./turns.ts";
 
 /** An entry on its way into a log. */
 export interface Post {
@@ -63,7 +64,9 @@ export async function judgePosts(
   const accepted: JudgedEntry[] = [];
   let state = log?.state;
   let persons: ReadonlySet<Hex> = state === undefined ? new Set() : personsOf(state);
+  const slice = new TimeSlice();
   for (const post of posts) {
+    await slice.orNextTurn();
     const known = await standing(services.store.log, state, accepted, post);
     if (known !== undefined) {
       judgements.push({ kind: "repost", post, ...known });
@@ -133,9 +136,16 @@ async function checkBeyondLog(
     return [];
   }
   const { person } = session.member;
+  const nowMs = services.now();
+  if (entry.kind === "membership") {
+    // Also for those that are refused below, which costs more.
+    const subject = `commit:${person}:${entry.conversation}`;
+    const waitMs = await store.accounts.takeToken({ subject, ...limits.commits, nowMs });
+    if (waitMs > 0) throw tryLater("too many changes of the group", waitMs);
+  }
   const blobs = await checkGroup(services, { entry, person, before, at });
   if (entry.kind === "create") {
-    const bucket = { subject: `create:${person}`, ...limits.conversationCreations, nowMs: services.now() };
+    const bucket = { subject: `create:${person}`, ...limits.conversationCreations, nowMs };
     const waitMs = await store.accounts.takeToken(bucket);
     if (waitMs > 0) throw tryLater("too many new conversations", waitMs);
   }

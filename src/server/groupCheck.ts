@@ -1,6 +1,11 @@
 import { equalBytes } from "../base/bytes.ts";
 import type { Hex } from "../base/hex.ts";
-import { inspectCommit, inspectGroupInfo, inspectWelcome } from "../group/conversationGroup.ts";
+import {
+  type GroupMember,
+  inspectCommit,
+  inspectGroupInfo,
+  inspectWelcome,
+} from "../group/conversationGroup.ts";
 import { GroupError } from "../group/groupError.ts";
 import { type CreateBody, decodeBody, type MembershipBody } from "../log/bodies.ts";
 import type { LogState } from "../log/conversationLog.ts";
@@ -9,6 +14,7 @@ import { servesAs } from "../log/memberIdentity.ts";
 import { compareRosters, unprovenRemovals } from "../log/membership.ts";
 import { isSamePerson, type RosterRow } from "../log/roster.ts";
 import type { BlobRole } from "../store/blobStore.ts";
+import { checkDevices } from "./deviceCheck.ts";
 import { Refusal } from "./refusal.ts";
 import type { Services } from "./services.ts";
 
@@ -21,8 +27,8 @@ type GroupServices = Pick<Services, "store" | "identity" | "certificates">;
 
 /**
  * What the server demands of an entry that sets the roster, beyond the rules of the log, which hold already: it is the
- * server that `create` names, nobody who comes in is revoked, whoever is put out as revoked is, and the blobs are there
- * and say what the body says.
+ * server that `create` names, nobody who comes in is revoked, whoever is put out as revoked is, the blobs are there and
+ * say what the body says, and every device in the group is one of its certificate.
  *
  * @param person of the poster, whose blobs they must be
  * @param before the state before the entry
@@ -47,7 +53,11 @@ export async function checkGroup(
     content.set(role, bytes);
   }
   const action = decoded.kind === "create" ? "create" : decoded.body.action;
-  await checkBlobs(content, { entry, action, roster: decoded.body.roster });
+  const { roster } = decoded.body;
+  const members = await checkBlobs(content, { entry, action, roster });
+  const { added, redeviced } = compareRosters(before?.roster ?? [], roster);
+  const fresh = new Set([...added, ...redeviced].map(({ fingerprint }) => fingerprint));
+  checkDevices(services, members, { isNew: (fingerprint) => fresh.has(fingerprint), at });
   return blobs;
 }
 
@@ -95,11 +105,14 @@ function checkRevocation(
     );
 }
 
-/** @throws {Refusal} `BAD_BLOB` when a blob can't be read, `BAD_BODY` when it says something else than the entry */
+/**
+ * @returns the leaves of the group's tree
+ * @throws {Refusal} `BAD_BLOB` when a blob can't be read, `BAD_BODY` when it says something else than the entry
+ */
 async function checkBlobs(
   content: ReadonlyMap<BlobRole, Uint8Array>,
   { entry, action, roster }: { entry: Entry; action: string; roster: readonly RosterRow[] },
-): Promise<void> {
+): Promise<readonly GroupMember[]> {
   const [commit, welcome, group] = [content.get("commit"), content.get("welcome"), content.get("group")];
   if (commit === undefined || group === undefined)
     throw new Refusal("BAD_BLOB", "commit and group are needed");
@@ -130,6 +143,7 @@ async function checkBlobs(
     roster.some(({ fingerprint, device }) => devices.get(fingerprint) !== device)
   )
     throw new Refusal("BAD_BODY", "the tree of the group info holds other devices than the roster");
+  return info.roster;
 }
 
 async function readable<T>(what: string, read: () => T | Promise<T>): Promise<T> {

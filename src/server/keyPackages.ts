@@ -133,7 +133,7 @@ async function inspect(
 ): Promise<Inspected> {
   try {
     const inspected = await inspectKeyPackage(bytes);
-    verifyDeviceIdentity(inspected.identity, member.certificate, nowMs);
+    verifyDeviceIdentity(inspected.identity, member.certificate.verified, nowMs);
     if (inspected.lastResort !== lastResort) throw bad("one-time and last-resort packages are mixed up");
     if (inspected.notBeforeMs > nowMs + maxClockDifferenceMs) throw bad("its lifetime has not begun");
     if (inspected.notAfterMs <= nowMs) throw bad("it has expired");

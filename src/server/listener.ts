@@ -8,11 +8,15 @@ import { ServerError } from "./serverError.ts";
 import type { ServerLimits } from "./serverLimits.ts";
 import type { ServerLog } from "./serverLog.ts";
 import type { ServerMeter } from "./serverMeter.ts";
+import { TokenBuckets } from "./tokenBuckets.ts";
 
 /** How often deadlines are looked at. */
 const tickMs = 250;
 /** Refused connections are logged together, at most one line in so many ms. */
 const refusedLogEveryMs = 1_000;
+/** How many of the connections refused in that time are told why; the others are reset, which costs least. */
+const maxRefusalsTold = 100;
+const tooManyConnections = encodeFrame(encodeAlert("too_many_connections"));
 /** How long connections may take to hand over their last bytes when the server stops. */
 const stopMs = 6_000;
 
@@ -24,8 +28,8 @@ interface ListenerOptions {
   readonly limits: ServerLimits;
   readonly log: ServerLog;
   readonly meter: ServerMeter;
-  /** Runs one connection to its end; never rejects. Calls `onHandshakeEnd` once. */
-  readonly run: (connection: Connection, network: string, onHandshakeEnd: () => void) => Promise<void>;
+  /** Runs one connection to its end. Calls `onHandshakeEnd` once. */
+  readonly run: (connection: Connection, network: string, onHandshakeEnd: () => void) => void;
 }
 
 /** The listening socket, its connections and the limits on them. */
@@ -34,6 +38,7 @@ export class Listener {
   readonly #socket: TCPSocketListener<Connection | undefined>;
   readonly #connections = new Map<Connection, string>();
   readonly #perNetwork = new Map<string, number>();
+  readonly #arrivals: TokenBuckets;
   readonly #ticker: ReturnType<typeof setInterval>;
   #halfOpen = 0;
   #lastNumber = 0;
@@ -44,6 +49,7 @@ export class Listener {
   /** @throws {ServerError} `PORT_IN_USE`, `PORT_FORBIDDEN`, `ADDRESS_UNAVAILABLE`, `LISTEN_FAILED` */
   constructor(options: ListenerOptions) {
     this.#options = options;
+    this.#arrivals = new TokenBuckets(options.limits.connectionRate, () => performance.now());
     const { host, port, reusePort = false } = options;
     try {
       this.#socket = Bun.listen<Connection | undefined>({
@@ -94,15 +100,16 @@ export class Listener {
     if (
       this.#connections.size >= limits.connections ||
       this.#halfOpen >= limits.halfOpenConnections ||
-      fromNetwork >= limits.connectionsPerAddress
+      fromNetwork >= limits.connectionsPerAddress ||
+      this.#arrivals.waitMs(network) > 0
     ) {
       meter.connection("refused");
-      this.#noteRefused(peerOf(socket));
-      socket.write(encodeFrame(encodeAlert("too_many_connections")));
-      socket.end();
+      this.#refuse(socket);
       return;
     }
     meter.connection("accepted");
+    // Refused ones don't count: who floods must not keep out everybody else behind the same address.
+    this.#arrivals.take(network, 1);
     socket.setNoDelay(true);
     this.#lastNumber += 1;
     const connection = new Connection(socket, {
@@ -115,20 +122,22 @@ export class Listener {
     this.#perNetwork.set(network, fromNetwork + 1);
     this.#halfOpen += 1;
     let counted = true;
-    void run(connection, network, () => {
+    run(connection, network, () => {
       if (counted) this.#halfOpen -= 1;
       counted = false;
     });
   }
 
-  /** A flood of connections must not become a flood of log lines. */
-  #noteRefused(peer: string): void {
+  /** A flood of connections must become neither a flood of log lines nor one of answers. */
+  #refuse(socket: Socket<Connection | undefined>): void {
     this.#refused += 1;
+    if (this.#refused <= maxRefusalsTold) socket.end(tooManyConnections);
+    else socket.terminate();
     const nowMs = performance.now();
     if (nowMs < this.#refusedLoggedMs + refusedLogEveryMs) return;
     this.#refusedLoggedMs = nowMs;
     const others = this.#refused > 1 ? ` (${this.#refused} since the last such line)` : "";
-    this.#options.log("WARNING", `Connection from ${peer} refused: too many connections${others}`);
+    this.#options.log("WARNING", `Connection from ${peerOf(socket)} refused: too many connections${others}`);
     this.#refused = 0;
   }
 

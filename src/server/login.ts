@@ -1,3 +1,4 @@
+import type { Certificate } from "../pki/certificate.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { Account } from "../store/accountStore.ts";
 import type { KeyPackageCount } from "../store/keyPackageStore.ts";
@@ -7,6 +8,7 @@ import type { Request } from "../wire/sessionMessages.ts";
 import type { Accounts, Entry } from "./accounts.ts";
 import type { AccountWatch } from "./accountWatch.ts";
 import type { Connection } from "./connection.ts";
+import { HeldCertificate } from "./heldCertificate.ts";
 import { offeredOperator } from "./offeredOperator.ts";
 import { certificateRecord } from "./person.ts";
 import { Refusal } from "./refusal.ts";
@@ -74,7 +76,7 @@ export async function logIn(
         () => authenticate(request, peer, accounts),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      const member = memberOf(account, peer, now());
+      const member = memberOf(account, peer, { anchors: services.anchors, nowMs: now() });
       await certificates.load([member.fingerprint]);
       const waiting = await store.keyPackages.count(member.fingerprint, now());
       const operator = await offeredOperator(services);
@@ -107,8 +109,13 @@ function authenticate(request: Request | LoginRequest, peer: Peer, accounts: Acc
   }
 }
 
-function memberOf(account: Account, { certificate, tag, address }: Peer, sinceMs: number): Member {
+function memberOf(
+  account: Account,
+  { certificate, tag, address }: Peer,
+  { anchors, nowMs: sinceMs }: { anchors: readonly Certificate[]; nowMs: number },
+): Member {
   const { fingerprint, person } = certificateRecord(certificate, "user");
   const { id, username, email } = account;
-  return { account: id, username, email, person, fingerprint, certificate, tag, address, sinceMs };
+  const held = new HeldCertificate(certificate, anchors);
+  return { account: id, username, email, person, fingerprint, certificate: held, tag, address, sinceMs };
 }

@@ -68,7 +68,7 @@ export class OperatorSessions {
       ...names,
       person,
       fingerprint,
-      certificate,
+      certificate: { verified: certificate },
       tag,
       address: "",
       sinceMs: now(),

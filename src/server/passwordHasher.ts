@@ -1,14 +1,20 @@
 import { hashPassword, verifyPassword } from "../store/passwordHash.ts";
-import { Refusal } from "./refusal.ts";
+import { type Refusal, tryLater } from "./refusal.ts";
+
+/** What one takes, about. */
+const hashingMs = 60;
 
 /**
  * Argon2id off the main thread, a few at a time: each takes 19 MiB and some 60 ms, so a flood of logins must not start
- * them all. Passwords are compared in Unicode's normal form C (RFC 8265 §4.2).
+ * them all. Those who wait are served one network after the other, so one that floods delays mostly itself. Passwords are
+ * compared in Unicode's normal form C (RFC 8265 §4.2).
  */
 export class PasswordHasher {
   readonly #atOnce: number;
   readonly #mayWait: number;
-  readonly #waiting: (() => void)[] = [];
+  /** By network. */
+  readonly #waiting = new Map<string, Waiting[]>();
+  #waitingCount = 0;
   #running = 0;
   #nobody: Promise<string> | undefined;
 
@@ -17,18 +23,19 @@ export class PasswordHasher {
     this.#mayWait = limits.passwordsWaiting;
   }
 
-  /** @returns a PHC string @throws {Refusal} `UNAVAILABLE` when too many wait */
-  hash(password: string): Promise<string> {
-    return this.#inTurn(() => hashPassword(password.normalize("NFC")));
+  /** @returns a PHC string @throws {Refusal} `TRY_LATER` when too many wait */
+  hash(password: string, network: string): Promise<string> {
+    return this.#inTurn(network, () => hashPassword(password.normalize("NFC")));
   }
 
   /**
    * @param hash PHC string; `undefined` for an account that does not exist, which takes as long and is false
-   * @throws {Refusal} `UNAVAILABLE` when too many wait; {StoreError} `CORRUPT`
+   * @param network whom the work is for, as `networkOf` names it
+   * @throws {Refusal} `TRY_LATER` when too many wait; {StoreError} `CORRUPT`
    */
-  async verify(password: string, hash: string | undefined): Promise<boolean> {
+  async verify(password: string, hash: string | undefined, network: string): Promise<boolean> {
     const against = hash ?? (await this.#hashOfNobody());
-    const matches = await this.#inTurn(() => verifyPassword(password.normalize("NFC"), against));
+    const matches = await this.#inTurn(network, () => verifyPassword(password.normalize("NFC"), against));
     return matches && hash !== undefined;
   }
 
@@ -42,19 +49,53 @@ export class PasswordHasher {
     return this.#nobody;
   }
 
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#atOnce) {
-      if (this.#waiting.length >= this.#mayWait)
-        throw new Refusal("UNAVAILABLE", "too many logins at the moment, try again");
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else this.#running += 1;
+  async #inTurn<T>(network: string, work: () => Promise<T>): Promise<T> {
+    if (this.#running >= this.#atOnce) await this.#wait(network);
+    else this.#running += 1;
     try {
       return await work();
     } finally {
       // The place goes to the next in line, or back.
-      const next = this.#waiting.shift();
+      const next = this.#nextInLine();
       if (next === undefined) this.#running -= 1;
-      else next();
+      else next.admit();
     }
   }
+
+  #wait(network: string): Promise<void> {
+    return new Promise((admit, refuse) => {
+      const line = this.#waiting.get(network);
+      if (line === undefined) this.#waiting.set(network, [{ admit, refuse }]);
+      else line.push({ admit, refuse });
+      this.#waitingCount += 1;
+      if (this.#waitingCount <= this.#mayWait) return;
+      this.#waitingCount -= 1;
+      const waitMs = (this.#mayWait / this.#atOnce) * hashingMs;
+      this.#longest()?.pop()?.refuse(tryLater("too many logins at the moment", waitMs));
+    });
+  }
+
+  #nextInLine(): Waiting | undefined {
+    for (const [network, line] of this.#waiting) {
+      this.#waiting.delete(network);
+      const next = line.shift();
+      if (line.length > 0) this.#waiting.set(network, line);
+      if (next === undefined) continue;
+      this.#waitingCount -= 1;
+      return next;
+    }
+    return undefined;
+  }
+
+  /** Who has to go when there is no room: the last of whoever takes up most of it. */
+  #longest(): Waiting[] | undefined {
+    let longest: Waiting[] | undefined;
+    for (const line of this.#waiting.values()) if (line.length > (longest?.length ?? 0)) longest = line;
+    return longest;
+  }
+}
+
+interface Waiting {
+  readonly admit: () => void;
+  readonly refuse: (refusal: Refusal) => void;
 }

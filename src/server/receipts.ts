@@ -16,9 +16,12 @@ import { requireValid } from "./checkpoints.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
 import { noSuchConversation } from "./directory.ts";
 import { Refusal, tryLater } from "./refusal.ts";
+import { bytesPerWorkToken } from "./serverLimits.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
+import { chargeStorage } from "./storageQuota.ts";
 import { transcriptLine } from "./transcriptLine.ts";
+import { nextTurn } from "./turns.ts";
 
 type Requested<T extends Request["type"]> = Extract<Request, { type: T }>;
 
@@ -26,12 +29,12 @@ type Requested<T extends Request["type"]> = Extract<Request, { type: T }>;
 const maxSigningTimeDifferenceMs = 5 * 60 * 1_000;
 /** How often a change is tried again because another member's signature came in between. */
 const maxAttempts = 8;
-const chunkEntries = 256;
+const chunkEntries = 64;
 const chunkBytes = 1024 * 1024;
 
 type ReceiptServices = Pick<
   Services,
-  "store" | "identity" | "certificates" | "limits" | "now" | "sessions"
+  "store" | "identity" | "certificates" | "limits" | "work" | "storedBytes" | "now" | "sessions"
 > & { readonly logs: ConversationLogs };
 
 /**
@@ -56,15 +59,16 @@ export async function signReceipt(
     nowMs: now(),
   });
   if (waitMs > 0) throw tryLater("too many receipts", waitMs);
+  chargeStorage(services, member, statement.length + signed_data.length);
   if (certificates.isRevoked(member.fingerprint, now()))
     throw new Refusal("CERTIFICATE_REVOKED", "the certificate of this session is revoked");
   // A counter signature dates the signature to now, and now the certificate has to be good.
-  if (now() >= member.certificate.validUntilMs + 1000)
+  if (now() >= member.certificate.verified.validUntilMs + 1000)
     throw new Refusal("CERTIFICATE_INVALID", "the certificate of this session has expired");
 
   const size = statedSize(statement, conversation, member.fingerprint);
   if (size > visibleSize) throw new Refusal("BAD_RECEIPT", `the log has ${visibleSize} entries, not ${size}`);
-  await checkStatement(services, { conversation, size, statement });
+  await checkStatement(services, { conversation, size, statement, person: member.person });
   checkSignature(signed_data, statement, member, now());
   const { signedData } = await addSignature(services, {
     conversation,
@@ -108,18 +112,22 @@ function statedSize(bytes: Uint8Array, conversation: Hex, fingerprint: Hex): num
 /** The statement must be what this server makes of its own log, byte for byte. @throws {Refusal} `BAD_RECEIPT` */
 async function checkStatement(
   services: ReceiptServices,
-  { conversation, size, statement }: { conversation: Hex; size: number; statement: Uint8Array },
+  {
+    conversation,
+    size,
+    statement,
+    person,
+  }: { conversation: Hex; size: number; statement: Uint8Array; person: Hex },
 ): Promise<void> {
   const stored = await services.store.receipts.receipt(conversation, size);
-  const own = stored?.statement ?? (await ownStatement(services, conversation, size));
+  const own = stored?.statement ?? (await ownStatement(services, { conversation, size, person }));
   if (!equalBytes(own, statement))
     throw new Refusal("BAD_RECEIPT", `the statement is not true of the first ${size} entries of the log`);
 }
 
 async function ownStatement(
-  { store, logs }: ReceiptServices,
-  conversation: Hex,
-  size: number,
+  { store, logs, work }: ReceiptServices,
+  { conversation, size, person }: { conversation: Hex; size: number; person: Hex },
 ): Promise<Uint8Array> {
   const state = await logs.stateAt(conversation, size);
   const hash = crypto().sha256Stream();
@@ -127,10 +135,14 @@ async function ownStatement(
     const limit = Math.min(chunkEntries, size - from);
     const records = await store.log.entries({ conversation, from, limit, maxBytes: chunkBytes });
     if (records.length === 0) throw new Refusal("INTERNAL", "the log is shorter than its size");
-    for (const record of records) hash.update(transcriptLine(record));
+    for (const record of records) {
+      const line = transcriptLine(record);
+      hash.update(line);
+      work.take(person, line.length / bytesPerWorkToken);
+    }
     from += records.length;
     // A long log must not keep everybody else waiting.
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
   return buildStatement({ state, sha256: encodeHex(hash.digest()) });
 }
@@ -146,7 +158,7 @@ function checkSignature(signedData: Uint8Array, statement: Uint8Array, member: M
         "the file must hold the signature of this session's certificate alone",
       );
     // Nothing may come into the common file that nobody has verified.
-    if (signer.counterSignatures.length > 0 || uncoveredParts(file, [member.certificate]).length > 0)
+    if (signer.counterSignatures.length > 0 || uncoveredParts(file, [member.certificate.verified]).length > 0)
       throw new Refusal("BAD_RECEIPT", "the file must hold the signature and its certificates and no more");
     verifySigner(signer, statement);
     if (Math.abs(signer.signingTimeMs - nowMs) > maxSigningTimeDifferenceMs)

@@ -14,15 +14,19 @@ import type { Restoration } from "./restoration.ts";
 import type { ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import type { Session } from "./sessionRegistry.ts";
+import { chargeStorage } from "./storageQuota.ts";
 
 /** Most posts to one log that are judged, stored and answered together. */
-const maxBatch = 256;
+const maxBatch = 64;
+/** A log for which another whole batch waits rests for so many times as long as its last one took, at most so many ms. */
+const restFactor = 3;
+const longestRestMs = 100;
 /** When the store has failed it is asked again so much later. */
 const retryMs = 1_000;
 
 type RelayServices = Pick<
   Services,
-  "store" | "identity" | "certificates" | "limits" | "now" | "sessions" | "log" | "meter"
+  "store" | "identity" | "certificates" | "limits" | "storedBytes" | "now" | "sessions" | "log" | "meter"
 > & { readonly logs: ConversationLogs; readonly restoration: Restoration };
 
 /** What waits for its turn at one log; while there is something, somebody works on it. */
@@ -50,6 +54,8 @@ export class Relay {
   readonly #late = new Map<Hex, LogChange>();
   #lateTimer: Timer | undefined;
   #closing = false;
+  /** Rounds of work at logs that are not flooded, since the start. */
+  #unhurried = 0;
 
   constructor(services: RelayServices) {
     this.#services = services;
@@ -60,11 +66,12 @@ export class Relay {
   /**
    * Queues an entry. The session is sent `accepted` or `refused` when it is decided; `settled` is called then.
    *
-   * @throws {Refusal} `UNAVAILABLE`, `MALFORMED`, `UNKNOWN_SENDER`: the caller answers
+   * @throws {Refusal} `UNAVAILABLE`, `TRY_LATER`, `MALFORMED`, `UNKNOWN_SENDER`: the caller answers
    */
   post({ id, line }: { id: number; line: string }, session: Session, settled: () => void): void {
     if (this.#closing)
       throw new Refusal("UNAVAILABLE", "the server is shutting down, post again to the next one");
+    chargeStorage(this.#services, session.member, line.length);
     const entry = parsed(line);
     const { conversation, sender } = entry;
     if (sender !== session.member.fingerprint)
@@ -127,6 +134,7 @@ export class Relay {
       await this.#tell(conversation, work);
       for (const resolve of told) resolve();
       const batch = posts.splice(0, maxBatch);
+      const [startedMs, othersBefore] = [performance.now(), this.#unhurried];
       try {
         if (batch.length > 0) await this.#writer.write(conversation, batch);
       } catch (error) {
@@ -137,6 +145,10 @@ export class Relay {
           this.#services.log("ERROR", `conversation ${conversation}: ${describeError(error)}`);
         for (const post of batch) post.answer(refused(post.id, refusal));
       }
+      // More than one batch waits: this log is flooded, and the others come first, when there are any.
+      if (posts.length < maxBatch) this.#unhurried += 1;
+      else if (this.#unhurried > othersBefore)
+        await Bun.sleep(Math.min(longestRestMs, restFactor * (performance.now() - startedMs)));
     }
     this.#work.delete(conversation);
     for (const wake of this.#idle.splice(0)) wake();

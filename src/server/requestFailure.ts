@@ -1,3 +1,4 @@
+import { encodeUtf8 } from "../base/bytes.ts";
 import { isLoginType } from "../wire/loginMessages.ts";
 import { type ServerMessage, serverMessageSchema } from "../wire/sessionMessages.ts";
 import { describeError } from "./describeError.ts";
@@ -26,9 +27,11 @@ export function answerFailure(
  * What is answered comes out of the store, where it may have been changed: a client must not take the server for one that
  * breaks the protocol.
  *
+ * @returns as `encodeJson` writes it
  * @throws {SchemaError}
  */
-export function requireWellFormed(answer: ServerMessage): ServerMessage {
-  serverMessageSchema.read(serverMessageSchema.write(answer), answer.type);
-  return answer;
+export function encodeWellFormed(answer: ServerMessage): Uint8Array {
+  const written = serverMessageSchema.write(answer);
+  serverMessageSchema.read(written, answer.type);
+  return encodeUtf8(JSON.stringify(written));
 }

@@ -21,8 +21,10 @@ import { PasswordHasher } from "./passwordHasher.ts";
 import { certificateRecord } from "./person.ts";
 import { Readiness } from "./readiness.ts";
 import { Relay } from "./relay.ts";
+import { replaceCrl } from "./replaceCrl.ts";
 import { Restoration } from "./restoration.ts";
 import { type CrlPolicy, Revocation } from "./revocation.ts";
+import { type ConnectionServices, runSession } from "./runSession.ts";
 import { ServerError } from "./serverError.ts";
 import type { ServerGauges } from "./serverGauges.ts";
 import { serverIdentity } from "./serverIdentity.ts";
@@ -30,11 +32,12 @@ import { defaultLimits, retention, type ServerLimits } from "./serverLimits.ts";
 import type { ServerLog } from "./serverLog.ts";
 import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
-import { runSession, type SessionServices } from "./session.ts";
 import { type Member, SessionRegistry } from "./sessionRegistry.ts";
 import { SharedCrls } from "./sharedCrls.ts";
 import { StoreWatch } from "./storeWatch.ts";
 import { Tickets } from "./tickets.ts";
+import { TokenBuckets } from "./tokenBuckets.ts";
+import { HandshakeTurns, WorkInProgress } from "./turns.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -126,6 +129,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   const certificates = new CertificateBook(store.accounts, anchors, revocation);
   const sessions = new SessionRegistry();
+  const monotonic = () => performance.now();
   const shared: Services = {
     store,
     identity,
@@ -135,6 +139,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     sessions,
     deliveryMarks: new DeliveryMarks(),
     limits,
+    work: new TokenBuckets(limits.work, monotonic),
+    storedBytes: new TokenBuckets(limits.storedBytes, monotonic),
     registration,
     offersOperator,
     now,
@@ -152,10 +158,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await passwords.prepare();
   await storeIdentity(shared, identity);
   const endings = await EndingWatch.create(shared);
-  const services: SessionServices = {
+  const inProgress = new WorkInProgress();
+  const services: ConnectionServices = {
     ...shared,
     ...{ logs, relay, restoration, tickets, endings, accountWatch },
     accounts: new Accounts({ ...shared, passwords, tickets }),
+    handshakeTurns: new HandshakeTurns(inProgress),
+    inProgress,
     handshake: () => ({ random, chain: identity.chain, key: identity.key, verifyClient }),
   };
 
@@ -175,11 +184,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     limits,
     log,
     meter,
-    run: async (connection, network, onHandshakeEnd) => {
+    run(connection, network, onHandshakeEnd) {
       const session = runSession(connection, network, services, onHandshakeEnd);
       running.add(session);
-      await session;
-      running.delete(session);
+      void session.then(() => running.delete(session));
     },
   });
   log("INFO", `Server running on ${host}:${listener.port}`);
@@ -275,21 +283,6 @@ function decodedOrNone(chain: readonly Uint8Array[]): readonly Certificate[] {
     if (error instanceof PkiError) return [];
     throw error;
   }
-}
-
-function replaceCrl(services: Services, file: Uint8Array): boolean {
-  const { revocation, identity, sessions, log, now } = services;
-  const newer = revocation.replace(file, now());
-  for (const { number } of newer) log("INFO", `CRL number ${number} in use`);
-  if (newer.length === 0) return false;
-  if (revocation.isRevoked(identity.verified))
-    log("ERROR", "The server's own certificate is revoked: clients refuse it; issue another and send SIGHUP");
-  for (const session of [...sessions.all()]) {
-    if (revocation.isRevoked(session.member.certificate))
-      session.end(new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked"));
-    else for (const { der } of newer) session.send({ type: "crl", crl: der });
-  }
-  return true;
 }
 
 /** What has to be done now and then. */

@@ -8,6 +8,7 @@ import type { ServerLimits } from "./serverLimits.ts";
 import type { ServerLog } from "./serverLog.ts";
 import type { ServerMeter } from "./serverMeter.ts";
 import type { SessionRegistry } from "./sessionRegistry.ts";
+import type { TokenBuckets } from "./tokenBuckets.ts";
 
 /** What the parts of one running server share. */
 export interface Services {
@@ -19,6 +20,9 @@ export interface Services {
   readonly sessions: SessionRegistry;
   readonly deliveryMarks: DeliveryMarks;
   readonly limits: ServerLimits;
+  /** By person: what it asks of this process, and the bytes that are stored for it. */
+  readonly work: TokenBuckets;
+  readonly storedBytes: TokenBuckets;
   readonly registration: "open" | "closed";
   /** Whether members are told how to reach the server's operator, once there is one. */
   readonly offersOperator: boolean;

@@ -1,10 +1,6 @@
-import { visible } from "../base/visible.ts";
-import type { VerifyChain } from "../channel/authentication.ts";
 import { ChannelError } from "../channel/channelError.ts";
-import { acceptChannel, type ExchangeOptions } from "../channel/exchange.ts";
 import type { LoginRequest } from "../wire/loginMessages.ts";
 import type { Request, ServerMessage } from "../wire/sessionMessages.ts";
-import { WireError } from "../wire/wireError.ts";
 import { fetchBlob, putBlob } from "./blobs.ts";
 import type { Connection } from "./connection.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
@@ -12,84 +8,34 @@ import { describeError } from "./describeError.ts";
 import { fetchCertificates, fetchEntries, listConversations } from "./directory.ts";
 import type { EndingWatch } from "./endingWatch.ts";
 import { fetchKeyPackages, fetchOperatorKeyPackage, publishKeyPackages } from "./keyPackages.ts";
-import { type LoggedIn, type LoginServices, logIn } from "./login.ts";
+import type { LoggedIn } from "./login.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
-import { Refusal, refusalOf } from "./refusal.ts";
+import { Refusal, refusalOf, tryLater } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
 import { releasePair } from "./releasePair.ts";
-import { answerFailure, requireWellFormed } from "./requestFailure.ts";
-import { RequestReader } from "./requests.ts";
+import { answerFailure, encodeWellFormed } from "./requestFailure.ts";
+import type { RequestReader } from "./requests.ts";
 import type { Restoration } from "./restoration.ts";
 import { returnEntries } from "./returnedEntries.ts";
+import { bytesPerWorkToken } from "./serverLimits.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
 import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
 import type { Tickets } from "./tickets.ts";
 import { timed } from "./timed.ts";
+import { nextTurn, TimeSlice, type WorkInProgress } from "./turns.ts";
 
-export interface SessionServices extends Services, LoginServices {
+export interface SessionServices extends Services {
   readonly logs: ConversationLogs;
   readonly relay: Relay;
   readonly restoration: Restoration;
   readonly tickets: Tickets;
   readonly endings: EndingWatch;
-  /** As the server is when the handshake begins: its certificate may be renewed while it runs. */
-  readonly handshake: () => ExchangeOptions & { readonly verifyClient: VerifyChain };
+  readonly inProgress: WorkInProgress;
 }
 
-/**
- * One client from its connection to its end: handshake, login, then requests in the order in which they came. It never
- * throws: what ended the session is in the log, and the client was told as much as it may know.
- *
- * @param network the client's, as `networkOf` names it
- * @param onHandshakeEnd called once, when the handshake is done or has failed
- */
-export async function runSession(
-  connection: Connection,
-  network: string,
-  services: SessionServices,
-  onHandshakeEnd: () => void,
-): Promise<void> {
-  const { limits, log, sessions } = services;
-  const tag = `[SESSION-${String(connection.number).padStart(3, "0")}]`;
-  log("INFO", `${tag} Client connected from ${connection.peer}`);
-  let session: ClientSession | undefined;
-  try {
-    const certificate = await shakeHands(connection, services, onHandshakeEnd);
-    const reader = new RequestReader();
-    const peer = { certificate, network, tag, address: connection.peer };
-    const loggedIn = await logIn(connection, reader, peer, services);
-    session = new ClientSession(connection, loggedIn, services);
-    connection.watchIdle(limits.idleMs);
-    log("INFO", `${tag} Client authenticated: ${visible(session.member.username)}`);
-    await session.run(reader, loggedIn);
-  } catch (error) {
-    const expected =
-      error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");
-    log(
-      expected ? "INFO" : "ERROR",
-      `${tag} Client disconnected: ${expected ? visible(error.message) : describeError(error)}`,
-    );
-    connection.finish(error);
-  } finally {
-    if (session !== undefined) sessions.remove(session);
-  }
-}
-
-async function shakeHands(connection: Connection, services: SessionServices, onEnd: () => void) {
-  const { limits, meter, handshake } = services;
-  connection.deadlineMs = performance.now() + limits.handshakeMs;
-  try {
-    const { peer, records } = await timed(
-      () => acceptChannel(connection, handshake()),
-      (outcome, seconds) => meter.handshake(outcome, seconds),
-    );
-    connection.establish(records);
-    return peer;
-  } finally {
-    onEnd();
-  }
-}
+/** Who is over the rate is held up for so long, and told to come again later beyond it, ms. */
+const longestDelayMs = 1_000;
 
 /** What a session needs of the way to its client. */
 export type SessionConnection = Pick<
@@ -140,21 +86,45 @@ export class ClientSession implements Session {
   /** Answers the login and then everything else until the connection ends. @throws what ended it */
   async run(reader: RequestReader, entrance: Entrance): Promise<never> {
     this.#welcome(entrance);
+    const slice = new TimeSlice();
     for (let isFirst = true; ; isFirst = false) {
-      const request = reader.read(await this.#connection.receive());
+      const bytes = await this.#connection.receive();
+      const request = reader.read(bytes);
       // Whoever asks for something has the answer to the login.
       if (isFirst) this.#ticketArrived();
+      this.#charge(1 + bytes.length / bytesPerWorkToken);
+      if (!(await this.#mayGoOn(request))) continue;
       if (request.type === "post") await this.#post(request);
       else await this.#answer(request);
       await this.#connection.whenWritable();
+      await slice.orNextTurn();
     }
+  }
+
+  #charge(tokens: number): void {
+    this.#services.work.take(this.member.person, tokens);
+  }
+
+  /** Holds the person to its rate. @returns false when the request was refused instead */
+  async #mayGoOn(request: Request | LoginRequest): Promise<boolean> {
+    const waitMs = this.#services.work.waitMs(this.member.person);
+    if (waitMs > longestDelayMs) {
+      const refusal = tryLater("too many requests", waitMs);
+      if (request.type === "post") this.#services.meter.entry(refusal.code);
+      else this.#services.meter.request(request.type, refusal.code, 0);
+      this.#fail(refusal, request);
+      await nextTurn();
+      return false;
+    }
+    if (waitMs > 0) await Bun.sleep(waitMs);
+    return true;
   }
 
   #welcome({ login }: Entrance): void {
     const { now, revocation, sessions, endings } = this.#services;
     const { username, email } = this.member;
     // A CRL may have come since the handshake; from here on it finds this session.
-    if (revocation.isRevoked(this.member.certificate))
+    if (revocation.isRevoked(this.member.certificate.verified))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
     // Just so the operator's command.
     endings.requireNone(this);
@@ -200,6 +170,7 @@ export class ClientSession implements Session {
       relay.post(request, this, () => this.#settled(bytes));
       this.#postsInFlight += 1;
       this.#postBytesInFlight += bytes;
+      this.#services.inProgress.begin();
     } catch (error) {
       this.#services.meter.entry(refusalOf(error).code);
       this.#fail(error, request);
@@ -209,20 +180,26 @@ export class ClientSession implements Session {
   #settled(bytes: number): void {
     this.#postsInFlight -= 1;
     this.#postBytesInFlight -= bytes;
+    this.#services.inProgress.end();
     this.#wake?.();
     this.#wake = undefined;
   }
 
   async #answer(request: Exclude<Request | LoginRequest, { type: "post" }>): Promise<void> {
-    const { meter } = this.#services;
+    const { meter, inProgress } = this.#services;
+    inProgress.begin();
     try {
       const answer = await timed(
         () => this.#handle(request),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      this.send(requireWellFormed(answer));
+      const encoded = encodeWellFormed(answer);
+      this.#charge(encoded.length / bytesPerWorkToken);
+      this.sendEncoded(encoded);
     } catch (error) {
       this.#fail(error, request);
+    } finally {
+      inProgress.end();
     }
   }
 

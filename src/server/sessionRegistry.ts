@@ -1,7 +1,7 @@
 import type { Hex } from "../base/hex.ts";
 import { ChannelError } from "../channel/channelError.ts";
-import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { ServerMessage } from "../wire/sessionMessages.ts";
+import type { HeldCertificate } from "./heldCertificate.ts";
 
 /** An authenticated client. */
 export interface Member {
@@ -12,7 +12,7 @@ export interface Member {
   readonly email: string;
   /** How the store names the person. */
   readonly person: Hex;
-  readonly certificate: VerifiedCertificate;
+  readonly certificate: Pick<HeldCertificate, "verified">;
   readonly fingerprint: Hex;
   /** `[SESSION-001]` */
   readonly tag: string;

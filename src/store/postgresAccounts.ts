@@ -8,6 +8,7 @@ import { changeChannel, type PostgresChanges } from "./postgresChanges.ts";
 import type { PostgresDatabase, Transaction } from "./postgresDatabase.ts";
 import { unavailable } from "./postgresError.ts";
 import { StoreError } from "./storeError.ts";
+import { emptyUntil, latestFullAt } from "./tokenBucket.ts";
 import { Undo } from "./undo.ts";
 
 export type UserRow = AccountRow<boolean>;
@@ -200,24 +201,32 @@ export class PostgresAccounts implements AccountStore {
     });
   }
 
-  /** The bucket is kept as the time at which it is full: it holds `capacity - (fullAt - now) / refillMs` tokens. */
   async takeToken(bucket: Parameters<AccountStore["takeToken"]>[0]): Promise<number> {
-    const { subject, capacity, refillMs, nowMs } = bucket;
-    const fullAtMost = nowMs + capacity * refillMs;
+    const { subject, refillMs, nowMs } = bucket;
+    const emptyUntilMs = emptyUntil(bucket);
     for (let attempt = 0; attempt < 3; attempt++) {
       const taken = await this.#db.query(
         `INSERT INTO token_buckets AS b (subject, full_at) VALUES ($1, $2::bigint + $3)
          ON CONFLICT (subject) DO UPDATE SET full_at = greatest(b.full_at, $2) + $3
            WHERE greatest(b.full_at, $2) + $3 <= $4
          RETURNING subject`,
-        [subject, nowMs, refillMs, fullAtMost],
+        [subject, nowMs, refillMs, emptyUntilMs],
       );
       if (taken.length === 1) return 0;
       const [row] = await this.#db.query<{ full_at: number }>(
         "SELECT full_at FROM token_buckets WHERE subject = $1",
         [subject],
       );
-      const waitMs = Math.max(nowMs, row?.full_at ?? 0) + refillMs - fullAtMost;
+      const kept = row?.full_at ?? 0;
+      if (kept > latestFullAt(bucket)) {
+        await this.#db.query("UPDATE token_buckets SET full_at = $2 WHERE subject = $1 AND full_at = $3", [
+          subject,
+          emptyUntilMs,
+          kept,
+        ]);
+        return refillMs;
+      }
+      const waitMs = Math.max(nowMs, kept) + refillMs - emptyUntilMs;
       if (waitMs > 0) return waitMs;
       // It was emptied or swept in between.
     }

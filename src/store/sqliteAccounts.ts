@@ -5,6 +5,7 @@ import { type CountedFailures, waitAfter } from "./attemptDelay.ts";
 import type { SqliteCertificates } from "./sqliteCertificates.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
+import { emptyUntil, latestFullAt } from "./tokenBucket.ts";
 
 export type UserRow = AccountRow<number>;
 
@@ -187,12 +188,17 @@ export class SqliteAccounts implements AccountStore {
     });
   }
 
-  /** The bucket is kept as the time at which it is full: it holds `capacity - (fullAt - now) / refillMs` tokens. */
   takeToken(bucket: Parameters<AccountStore["takeToken"]>[0]): Promise<number> {
-    const { subject, capacity, refillMs, nowMs } = bucket;
+    const { subject, refillMs, nowMs } = bucket;
+    const emptyUntilMs = emptyUntil(bucket);
     return this.#db.write(() => {
-      const fullAt = Math.max(nowMs, this.#bucket.get(subject)?.full_at ?? 0) + refillMs;
-      const waitMs = fullAt - nowMs - capacity * refillMs;
+      const kept = this.#bucket.get(subject)?.full_at ?? 0;
+      if (kept > latestFullAt(bucket)) {
+        this.#setBucket.run(subject, emptyUntilMs);
+        return refillMs;
+      }
+      const fullAt = Math.max(nowMs, kept) + refillMs;
+      const waitMs = fullAt - emptyUntilMs;
       if (waitMs > 0) return waitMs;
       this.#setBucket.run(subject, fullAt);
       return 0;

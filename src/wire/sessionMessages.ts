@@ -39,7 +39,12 @@ export const maxBlobPieceBytes = 64 * 1024;
 /** Longest blob that is stored. */
 export const maxBlobBytes = 4 * 1024 * 1024;
 export const maxKeyPackagesPerMessage = 10;
-export const maxReceiptBytes = 64 * 1024;
+export const maxStatementBytes = 64 * 1024;
+/** One signer's SignedData with the certificates of its path. */
+export const maxSignatureBytes = 64 * 1024;
+/** All signers' SignedData: as much as fits into a message as base64. The most signers that such a file may have, 64, take
+ *  80 KB with P-256 keys and some 150 KB with RSA-3072. */
+export const maxReceiptBytes = 188 * 1024;
 export const maxCrlBytes = 96 * 1024;
 
 const conversation = hex(16);
@@ -85,8 +90,8 @@ export const requestSchema = tagged("type", {
     type: literal("sign_receipt"),
     id,
     conversation,
-    statement: base64({ min: 1, max: maxReceiptBytes }),
-    signed_data: base64({ min: 1, max: maxReceiptBytes }),
+    statement: base64({ min: 1, max: maxStatementBytes }),
+    signed_data: base64({ min: 1, max: maxSignatureBytes }),
   }),
   fetch_receipt: object({ type: literal("fetch_receipt"), id, conversation, size: integer(1) }),
   ...operatorRequests,

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { crypto, useCryptoProvider } from "../../src/crypto/crypto.ts";
 import { native } from "../../src/crypto/native.ts";
@@ -9,7 +12,8 @@ import { cpuSeconds } from "./cpuSeconds.ts";
 /**
  * Messages from client to client: the executable as server, durable, and whole clients (vault, transcript, MLS, verification) in
  * other processes, all on this machine. Pipelined as fast as it goes, then at half of that for the times that people see.
- * `bun test/bench/chatBench.ts [--store sqlite|postgres] [--nodes N] [--pairs N] [--messages N] [--window N] [--processes N]`
+ * `bun test/bench/chatBench.ts [--store sqlite|postgres] [--nodes N] [--pairs N] [--messages N] [--window N] [--processes N]
+ * [--clients FOLDER]`
  */
 const { values } = parseArgs({
   options: {
@@ -19,6 +23,8 @@ const { values } = parseArgs({
     messages: { type: "string", default: "30000" },
     window: { type: "string", default: "32" },
     processes: { type: "string", default: "1" },
+    /** Where the clients' vaults and transcripts are: they share one disk here that everywhere else each has for itself. */
+    clients: { type: "string", default: tmpdir() },
   },
 });
 useCryptoProvider(process.env.SECURECHAT_CRYPTO === "noble" ? noble : native);
@@ -33,6 +39,7 @@ const [nodes, pairs, messages, window, processes] = [
 const names = Array.from({ length: pairs }, (_, i) => [`a${i}`, `b${i}`] as const);
 const world = await World.create(names.flat());
 const postgres = values.store === "postgres" ? await PostgresServer.start() : undefined;
+const vaults = mkdtempSync(join(values.clients, "securechat-bench-"));
 const clients: Bun.Subprocess<"pipe", "pipe", "inherit">[] = [];
 try {
   const env = postgres === undefined ? {} : databaseOf(postgres);
@@ -42,23 +49,16 @@ try {
 
   const answers: AsyncGenerator<string>[] = [];
   for (let i = 0; i < processes; i++) {
-    const child = Bun.spawn(
-      [
-        process.execPath,
-        ...(process.env.PROF ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : []),
-        new URL("./chatClients.ts", import.meta.url).pathname,
-      ],
-      {
-        stdin: "pipe",
-        stdout: "pipe",
-        stderr: "inherit",
-        env: { ...process.env, SECURECHAT_CRYPTO: crypto().name },
-      },
-    );
+    const child = Bun.spawn([process.execPath, new URL("./chatClients.ts", import.meta.url).pathname], {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "inherit",
+      env: { ...process.env, SECURECHAT_CRYPTO: crypto().name },
+    });
     clients.push(child);
     answers.push(linesOf(child.stdout));
     const mine = names.filter((_, n) => n % processes === i);
-    child.stdin.write(`${JSON.stringify({ folder: world.root, ports, pairs: mine })}\n`);
+    child.stdin.write(`${JSON.stringify({ folder: world.root, vaults, ports, pairs: mine })}\n`);
     child.stdin.flush();
   }
   const ask = async (request: { messages: number; window: number; perSecond: number }) => {
@@ -99,6 +99,7 @@ at half of that rate                    p50 ${percentile(0.5)} ms, p99 ${percent
   await Promise.all(clients.map(({ exited }) => exited));
   await world.dispose();
   await postgres?.dispose();
+  rmSync(vaults, { recursive: true });
 }
 process.exit(0);
 

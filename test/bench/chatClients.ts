@@ -12,11 +12,13 @@ import { parsePem } from "../../src/pki/pem.ts";
 
 /*
  * Clients of chatBench.ts: both members of some conversations, each with a vault and a transcript folder, in one process. Reads
- * {folder, ports, pairs} as JSON from the first line of its input; each further line {messages, window, perSecond} is one run,
+ * {folder, vaults, ports, pairs} as JSON from the first line of its input; each further line {messages, window, perSecond} is one run,
  * answered with one line: what was measured.
  */
 interface Setting {
+  /** With everybody's certificates and keys. */
   readonly folder: string;
+  readonly vaults: string;
   readonly ports: readonly number[];
   readonly pairs: readonly (readonly [string, string])[];
 }
@@ -46,7 +48,7 @@ function pem(file: string): Uint8Array {
   return der;
 }
 
-async function join({ folder }: Setting, name: string, port: number): Promise<Client> {
+async function join({ folder, vaults }: Setting, name: string, port: number): Promise<Client> {
   const certs = `${folder}/${name}/certs`;
   const client = await openClient({
     host: "localhost",
@@ -54,8 +56,8 @@ async function join({ folder }: Setting, name: string, port: number): Promise<Cl
     chain: [pem(`${certs}/${name}_cert.pem`)],
     key: await decodePrivateKey(readFileSync(`${certs}/${name}_key.pem`, "utf8")),
     anchors: [decodeCertificate(pem(`${certs}/ca_cert.pem`))],
-    vaultFile: `${folder}/${name}/vault.db`,
-    transcriptsFolder: `${folder}/${name}/transcripts`,
+    vaultFile: `${vaults}/${name}_vault.db`,
+    transcriptsFolder: `${vaults}/${name}`,
     history: true,
     random: systemRandom,
     now: Date.now,

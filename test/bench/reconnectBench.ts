@@ -22,13 +22,12 @@ import { cpuSeconds } from "./cpuSeconds.ts";
 /**
  * Everybody comes back at once, as after an outage: clients with real handshakes, the client's own delays and a ticket each,
  * against the compiled server on SQLite with its default limits. Prints figures, judges nothing:
- * `bun test/bench/reconnectBench.ts [clients]`, `SECURECHAT_CRYPTO` as everywhere.
+ * `bun test/bench/reconnectBench.ts [clients] [clients per address]`, `SECURECHAT_CRYPTO` as everywhere.
  */
 useCryptoProvider(process.env.SECURECHAT_CRYPTO === "noble" ? noble : native);
 const count = Number(process.argv[2] ?? 2_000);
 const folder = mkdtempSync(join(tmpdir(), "securechat-bench-"));
-/** As many source addresses as it takes for the server to see no more than so many connections from one. */
-const clientsPerAddress = 200;
+const clientsPerAddress = Number(process.argv[3] ?? 200);
 
 const authority = await createTestAuthority({ nowMs: Date.now() });
 const serverIssued = await authority.issueServer(["localhost", "127.0.0.1"]);
@@ -58,7 +57,7 @@ waits.sort((a, b) => a - b);
 const percentile = (part: number) =>
   ((waits[Math.min(waits.length - 1, Math.floor(waits.length * part))] ?? 0) / 1000).toFixed(2);
 process.stdout.write(
-  `${crypto().name}, ${count} clients come back at once
+  `${crypto().name}, ${count} clients come back at once, ${clientsPerAddress} from one address
 all of them after                       ${seconds.toFixed(1)} s, p50 ${percentile(0.5)} s, p99 ${percentile(0.99)} s
 given up                                ${givenUp}
 attempts                                ${attempts}, of which in vain ${[...failures].map(([why, n]) => `${n} (${why})`).join(", ") || "none"}

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { Vault } from "../../src/client/vault.ts";
+import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { TestServer } from "../server/testServer.ts";
 import { Party } from "./testParty.ts";
 
@@ -149,6 +151,15 @@ test("openDirect() of both at once ends in one conversation", async () => {
   expect(alice.transcript(ofAlice)).toBe(bob.transcript(ofBob));
   expect(alice.client.conversations()).toHaveLength(1);
   expect(bob.client.conversations()).toHaveLength(1);
+  // The one that lost has left nothing behind.
+  for (const party of [alice, bob]) {
+    await party.quit();
+    const vault = Vault.open({ file: party.vaultFile, key: party.person.key, random: systemRandom });
+    const ofConversations = ["conversation", "member", "ratchet", "pending", "outgoing", "told"] as const;
+    const keys = ofConversations.flatMap((collection) => vault.list(collection).map(({ key }) => key));
+    vault.close();
+    expect(new Set(keys)).toEqual(new Set([ofAlice]));
+  }
 });
 
 test("openDirect() refuses somebody who has no account", async () => {

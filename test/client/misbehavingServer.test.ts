@@ -212,6 +212,7 @@ test("a client whose server drops an entry that it had accepted says so", async 
   await Promise.all(bob.client.resend(fresh));
   await here.alice.until(() => here.alice.texts.includes("more"));
   expect(bob.client.unsent(fresh)).toEqual([]);
+  expect(bob.of("kept").at(-1)).toMatchObject({ conversation: fresh, text: "more" });
 });
 
 test("a signed checkpoint that contradicts what stands stops the conversation for good, and both are kept", async () => {

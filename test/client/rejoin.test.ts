@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { copyFileSync, readFileSync, rmSync } from "node:fs";
 import type { Hex } from "../../src/base/hex.ts";
 import { parseTranscriptLine } from "../../src/log/transcript.ts";
-import { TestServer } from "../server/testServer.ts";
+import { personOf, TestServer } from "../server/testServer.ts";
 import { disposableServer, watchAppends } from "./disposableServer.ts";
 import { Party } from "./testParty.ts";
 
@@ -53,6 +53,47 @@ test("a client that lost its vault and transcripts comes back with a new device,
   expect(party.texts).not.toContain("first");
   expect(party.of("warning").map(({ code }) => code)).toEqual(["UNREADABLE"]);
   expect(other.of("warning").map(({ code }) => code)).toEqual(["NEW_DEVICE"]);
+});
+
+test("of a person's two machines, which take turns under certificates over one key, one loses its vault and the other reads all", async () => {
+  const { alice, bob, conversation } = await conversationOf("turns");
+  await using desk = alice;
+  await using other = bob;
+  const { username, email, issued } = desk.person;
+  const second = await server.authority.issueUser(username, email, { pkcs8: issued.pkcs8 });
+  await using laptop = new Party(server, personOf(second, username, email));
+  const says = async (party: Party, text: string) => {
+    await party.client.send(conversation, text);
+    await other.until(() => other.texts.includes(text));
+  };
+  await laptop.login();
+  // The server has one session for an account, and tells the one that gives way why.
+  await desk.until(() => desk.of("closed").some(({ code }) => code === "REPLACED"));
+  desk.client.close();
+  await says(laptop, "from the laptop");
+  await other.client.send(conversation, "to the laptop");
+  await laptop.until(() => laptop.texts.includes("to the laptop"));
+  await laptop.quit();
+  rmSync(laptop.vaultFile);
+  await laptop.login();
+  await says(laptop, "from the laptop again");
+  await laptop.quit();
+  await desk.login();
+  await desk.until(() => desk.texts.length === 3);
+  await says(desk, "from the desk");
+  expect(desk.client.history(conversation).map(({ text }) => text)).toEqual([
+    ...["first", "from the laptop", "to the laptop", "from the laptop again", "from the desk"],
+  ]);
+  expect(other.texts).toEqual(["first", "from the laptop", "from the laptop again", "from the desk"]);
+  // The laptop came in beside the desk, and again in its own place.
+  expect(
+    desk.client
+      .members(conversation)
+      .map(({ username: name }) => name)
+      .sort(),
+  ).toEqual([username, username, other.person.username].sort());
+  expect(actions(other).filter((action) => action.startsWith("rejoin"))).toHaveLength(2);
+  expect(desk.transcript(conversation)).toBe(other.transcript(conversation));
 });
 
 test("a client with an old copy of its vault catches up and goes on", async () => {

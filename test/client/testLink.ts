@@ -20,8 +20,11 @@ export class TestLink {
   /** Every byte that went through, both directions. */
   readonly traffic: Uint8Array[] = [];
   #waiting: (() => void)[] = [];
+  readonly #onTraffic: () => void;
 
-  constructor(port: () => number) {
+  /** @param onTraffic called with each chunk, whatever its direction */
+  constructor(port: () => number, onTraffic: () => void = () => {}) {
+    this.#onTraffic = onTraffic;
     this.#listener = Bun.listen<Pair>({
       hostname: "127.0.0.1",
       port: 0,
@@ -93,6 +96,7 @@ export class TestLink {
 
   #forward(end: End, chunk: Uint8Array): void {
     this.traffic.push(chunk.slice());
+    this.#onTraffic();
     for (const wake of this.#waiting.splice(0)) wake();
     end.queue.push(chunk.slice());
     flush(end);

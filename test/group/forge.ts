@@ -10,6 +10,7 @@ import { ciphersuite } from "../../src/group/ciphersuite.ts";
 import { decodeState } from "../../src/group/groupState.ts";
 import { clientConfig } from "../../src/group/judge.ts";
 import { decodeGroupInfo } from "../../src/group/mlsMessage.ts";
+import { finishCommit, type PendingCommit } from "../../src/group/pendingCommit.ts";
 import { type Member, random } from "./testGroup.ts";
 
 /*
@@ -67,4 +68,30 @@ export async function forgeGroupInfo(
     wireformat: "mls_group_info",
     groupInfo: await signGroupInfo(tbs, member.device.seed, suite.signature),
   });
+}
+
+/** A fresh path whose secrets are sealed for the first `good` recipients only: the others get bytes that nobody can open. */
+export async function spoilPath(member: Member, good: number): Promise<PendingCommit> {
+  const suite = ciphersuite(random);
+  let sealed = 0;
+  const state = openState(member);
+  const { newState, commit, welcome } = await createCommit(
+    {
+      state,
+      cipherSuite: {
+        ...suite,
+        hpke: {
+          ...suite.hpke,
+          seal: async (...parts) => {
+            const made = await suite.hpke.seal(...parts);
+            return sealed++ < good ? made : { ...made, ct: random(made.ct.length) };
+          },
+        },
+      },
+      pskIndex: emptyPskIndex,
+    },
+    { wireAsPublicMessage: true, ratchetTreeExtension: false },
+  );
+  if (commit.wireformat !== "mls_public_message") throw new Error("the commit is not public");
+  return finishCommit(state, { newState, publicMessage: commit.publicMessage, welcome }, random);
 }

@@ -43,7 +43,7 @@ export interface JoinOptions {
 }
 
 /** What a child gets of this process's environment: nothing of it may change what a scenario shows. */
-function environment(extra: Record<string, string> = {}): Record<string, string> {
+export function environment(extra: Record<string, string> = {}): Record<string, string> {
   const out: Record<string, string> = {};
   for (const name of ["PATH", "HOME", "TMPDIR", "TZ", "SECURECHAT_CRYPTO"]) {
     const value = process.env[name];

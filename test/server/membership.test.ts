@@ -242,6 +242,45 @@ describe("membership", () => {
     expect(await client.expect("entries", fetchAll(conversation))).toMatchObject({ checkpoint: { size: 1 } });
   });
 
+  test("with a device that its certificate's key did not sign for is refused, also for who is in already", async () => {
+    const { people, clients, conversation } = await group(2);
+    const [creator, , outsider] = people;
+    const [client] = clients;
+    if (outsider === undefined) throw new Error("nobody");
+    const { identity, seed } = newDevice(creator.issued);
+    const { chain, fingerprint } = outsider.device.identity;
+    const ghost = { ...outsider, device: { identity: { ...identity, chain, fingerprint }, seed } };
+    expect(await client.refusalCode(post(await conversation.commit(client, creator, { add: [ghost] })))).toBe(
+      "BAD_BODY",
+    );
+    const later = { ...identity, devicePublicKey: creator.device.identity.devicePublicKey };
+    const unsigned = { ...creator, device: { identity: later, seed: creator.device.seed } };
+    expect(await client.refusalCode(post(await conversation.commit(client, unsigned)))).toBe("BAD_BODY");
+    expect(await client.expect("entries", fetchAll(conversation))).toMatchObject({ checkpoint: { size: 1 } });
+  });
+
+  test("goes on with a device that has expired since it came in, and lets none in that has", async () => {
+    const { people, clients, conversation } = await group(2);
+    const [, second, outsider] = people;
+    const [client, other] = clients;
+    if (outsider === undefined) throw new Error("nobody");
+    const until = (person: Person, expiresMs: number) =>
+      createDevice({ chain: person.chain, key: person.key, seed32: systemRandom(32), expiresMs });
+    const short = until(second, Date.now() + 60_000);
+    await conversation.post(other, await conversation.rejoin(other, second, short));
+    server.skewMs += 61_000;
+    try {
+      const line = await conversation.commit(other, { ...second, device: short });
+      await conversation.post(other, line);
+      const expired = { ...outsider, device: until(outsider, Date.now()) };
+      const add = await conversation.commit(other, { ...second, device: short }, { add: [expired] });
+      expect(await other.refusal(post(add))).toMatchObject({ code: "BAD_BODY" });
+    } finally {
+      server.skewMs -= 61_000;
+    }
+    expect(await client.expect("entries", fetchAll(conversation))).toMatchObject({ checkpoint: { size: 3 } });
+  });
+
   test("rejoin takes a lost device back in with a commit from outside", async () => {
     const { people, clients, conversation } = await group(2);
     const [creator, second] = people;
@@ -251,6 +290,22 @@ describe("membership", () => {
     expect((await creatorClient.push("pushed")).from).toBe(1);
     await conversation.post(creatorClient, conversation.message(creator));
   });
+});
+
+test("who changes a group too often is told when to go on, and others are not held up by it", async () => {
+  const server = await TestServer.create({ limits: { commits: { capacity: 2, refillMs: 60_000 } } });
+  const { alice, bob, aliceClient, bobClient, conversation } = await directConversation(server, [
+    "alice",
+    "bob",
+  ]);
+  for (let i = 0; i < 2; i++)
+    await conversation.post(aliceClient, await conversation.commit(aliceClient, alice));
+  const line = await conversation.commit(aliceClient, alice);
+  expect(await aliceClient.refusal(post(line))).toMatchObject({ code: "TRY_LATER" });
+  await conversation.post(bobClient, conversation.message(bob));
+  server.skewMs += 61_000;
+  await conversation.post(aliceClient, line);
+  await server.dispose();
 });
 
 /** The hash of the group info that a membership entry names. */

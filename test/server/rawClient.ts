@@ -37,11 +37,13 @@ export class RawSocket implements Transport {
   #corked = false;
   #wake: (() => void) | undefined;
 
-  static async dial(port: number): Promise<RawSocket> {
+  /** @param from the address to connect from; every one of 127.0.0.0/8 will do */
+  static async dial(port: number, from = "127.0.0.1"): Promise<RawSocket> {
     const raw = new RawSocket();
     raw.#socket = await Bun.connect({
       hostname: "127.0.0.1",
       port,
+      ...{ localAddress: from },
       socket: {
         data: (_, chunk) => raw.#received(chunk),
         drain: () => raw.#flush(),
@@ -164,8 +166,9 @@ export class RawClient {
     port: number,
     identity: Identity,
     trust: { ca: Certificate; host?: string },
+    from?: string,
   ): Promise<RawClient> {
-    const socket = await RawSocket.dial(port);
+    const socket = await RawSocket.dial(port, from);
     const { records } = await connectChannel(socket, {
       ...identity,
       random: systemRandom,

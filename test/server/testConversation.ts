@@ -91,6 +91,10 @@ export class TestConversation {
     this.#people = people;
   }
 
+  get isEmpty(): boolean {
+    return this.#state === undefined;
+  }
+
   get state(): LogState {
     if (this.#state === undefined) throw new Error("the log is empty");
     return this.#state;

@@ -71,21 +71,41 @@ test("BoundedCache forgets what was not used for longest", () => {
 });
 
 describe("PasswordHasher", () => {
-  test("works on as many at once as it may, lets some wait, and refuses the rest as UNAVAILABLE", async () => {
-    const hasher = new PasswordHasher({ passwordsAtOnce: 1, passwordsWaiting: 1 });
-    const results = await Promise.allSettled(
-      ["first one", "second one", "third one"].map((one) => hasher.hash(one)),
+  test("refuses with TRY_LATER when too many wait: the last of whoever takes up most of the line", async () => {
+    const hasher = new PasswordHasher({ passwordsAtOnce: 1, passwordsWaiting: 2 });
+    const flood = ["a", "b", "c"].map((password) => hasher.hash(password, "10.0.0.1"));
+    const honest = hasher.hash("honest", "10.0.0.2");
+    const outcomes = await Promise.all(
+      [...flood, honest].map((hash) =>
+        hash.then(
+          () => "hashed",
+          (error: Refusal) => `${error.code} ${error.detail}`,
+        ),
+      ),
     );
-    expect(results.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected"]);
-    expect(results[2]).toMatchObject({ reason: { code: "UNAVAILABLE" } });
-    expect(await hasher.hash("another one")).toStartWith("$argon2id$");
+    expect(outcomes).toEqual(["hashed", "hashed", "TRY_LATER 120", "hashed"]);
+    expect(await hasher.hash("again", "10.0.0.1")).toStartWith("$argon2id$");
   });
 
-  test("says no for an account that does not exist, whatever the password", async () => {
+  test("serves one network after the other", async () => {
+    const hasher = new PasswordHasher({ passwordsAtOnce: 1, passwordsWaiting: 10 });
+    const order: string[] = [];
+    const hash = async (name: string, network: string) => {
+      await hasher.hash(name, network);
+      order.push(name);
+    };
+    await Promise.all([
+      ...["flood 1", "flood 2", "flood 3", "flood 4"].map((name) => hash(name, "10.0.0.1")),
+      hash("honest", "10.0.0.2"),
+    ]);
+    expect(order).toEqual(["flood 1", "flood 2", "honest", "flood 3", "flood 4"]);
+  });
+
+  test("knows an equivalent spelling of the password, and nobody without an account", async () => {
     const hasher = new PasswordHasher({ passwordsAtOnce: 2, passwordsWaiting: 2 });
-    expect(await hasher.verify("an account that does not exist", undefined)).toBe(false);
-    expect(await hasher.verify("secret words", await hasher.hash("secret words"))).toBe(true);
-    expect(await hasher.verify("secret word", await hasher.hash("secret words"))).toBe(false);
+    expect(await hasher.verify("caf\u0065\u0301", await hasher.hash("caf\u00e9", "n"), "n")).toBe(true);
+    expect(await hasher.verify("cafe", await hasher.hash("caf\u00e9", "n"), "n")).toBe(false);
+    expect(await hasher.verify("an account that does not exist", undefined, "n")).toBe(false);
   });
 });
 

@@ -308,6 +308,22 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(await take(t0 + 100)).toBe(100);
         expect(await take(t0 + 100_000)).toBe(0);
       });
+
+      test("takeToken() asks for no more than one refill when the clock was put back", async () => {
+        const bucket = { subject: `take:${randomHex(8)}`, capacity: 3, refillMs: 100 };
+        const take = (on: Store, nowMs: number) => on.accounts.takeToken({ ...bucket, nowMs });
+        expect(await take(store, t0 + day)).toBe(0);
+        expect(await take(other, t0)).toBe(100);
+        expect([await take(store, t0 + 100), await take(store, t0 + 100)]).toEqual([0, 100]);
+      });
+
+      test("takeToken() gives no more to servers whose clocks differ by some seconds", async () => {
+        const bucket = { subject: `take:${randomHex(8)}`, capacity: 3, refillMs: 100 };
+        const take = (on: Store, nowMs: number) => on.accounts.takeToken({ ...bucket, nowMs });
+        for (let i = 0; i < 3; i++) expect(await take(store, t0 + 5_000)).toBe(0);
+        expect(await take(other, t0)).toBe(5_100);
+        expect(await take(store, t0 + 5_000)).toBe(100);
+      });
     });
 
     describe("key packages", () => {

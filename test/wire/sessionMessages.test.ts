@@ -12,6 +12,8 @@ import {
   maxEntryLineBytes,
   maxKeyPackagesPerMessage,
   maxReceiptBytes,
+  maxSignatureBytes,
+  maxStatementBytes,
   requestSchema,
   serverMessageSchema,
 } from "../../src/wire/sessionMessages.ts";
@@ -163,14 +165,14 @@ describe("session messages", () => {
 
   test("the longest single values fit into a frame", () => {
     const packages = Array(maxKeyPackagesPerMessage).fill(b64(maxKeyPackageBytes));
-    const receipt = b64(maxReceiptBytes);
+    const [statement, signed_data] = [b64(maxStatementBytes), b64(maxSignatureBytes)];
+    const countersigned = { conversation: hex(16), size: 2 ** 53 - 1, signed_data: b64(maxReceiptBytes) };
     for (const [schema, message] of [
       [requestSchema, { type: "publish_key_packages", id: 1, packages, last_resort: packages[0] }],
       [requestSchema, { ...putBlob, size: maxBlobPieceBytes, data: b64(maxBlobPieceBytes) }],
-      [
-        requestSchema,
-        { type: "sign_receipt", id: 1, conversation: hex(16), statement: receipt, signed_data: receipt },
-      ],
+      [requestSchema, { type: "sign_receipt", id: 1, conversation: hex(16), statement, signed_data }],
+      [serverMessageSchema, { type: "countersigned", id: 2 ** 32 - 1, ...countersigned }],
+      [serverMessageSchema, { type: "receipt", ...countersigned }],
       [serverMessageSchema, { type: "crl", crl: b64(maxCrlBytes) }],
     ] as const) {
       const text = JSON.stringify(message);

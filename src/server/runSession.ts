@@ -1,0 +1,85 @@
+import { visible } from "../base/visible.ts";
+import type { VerifyChain } from "../channel/authentication.ts";
+import { ChannelError } from "../channel/channelError.ts";
+import { acceptChannel, type ExchangeOptions, type Transport } from "../channel/exchange.ts";
+import { WireError } from "../wire/wireError.ts";
+import type { Connection } from "./connection.ts";
+import { describeError } from "./describeError.ts";
+import { type LoginServices, logIn } from "./login.ts";
+import { RequestReader } from "./requests.ts";
+import { ClientSession, type SessionServices } from "./session.ts";
+import { timed } from "./timed.ts";
+import type { HandshakeTurns } from "./turns.ts";
+
+export interface ConnectionServices extends SessionServices, LoginServices {
+  /** As the server is when the handshake begins: its certificate may be renewed while it runs. */
+  readonly handshake: () => ExchangeOptions & { readonly verifyClient: VerifyChain };
+  /** Strangers cost public-key operations: theirs come after what those who are logged in ask for. */
+  readonly handshakeTurns: HandshakeTurns;
+}
+
+/**
+ * One client from its connection to its end: handshake, login, then requests in the order in which they came. It never
+ * throws: what ended the session is in the log, and the client was told as much as it may know.
+ *
+ * @param network the client's, as `networkOf` names it
+ * @param onHandshakeEnd called once, when the handshake is done or has failed
+ */
+export async function runSession(
+  connection: Connection,
+  network: string,
+  services: ConnectionServices,
+  onHandshakeEnd: () => void,
+): Promise<void> {
+  const { limits, log, sessions } = services;
+  const tag = `[SESSION-${String(connection.number).padStart(3, "0")}]`;
+  log("INFO", `${tag} Client connected from ${connection.peer}`);
+  let session: ClientSession | undefined;
+  try {
+    const certificate = await shakeHands(connection, services, onHandshakeEnd);
+    const reader = new RequestReader();
+    const peer = { certificate, network, tag, address: connection.peer };
+    const loggedIn = await logIn(connection, reader, peer, services);
+    session = new ClientSession(connection, loggedIn, services);
+    connection.watchIdle(limits.idleMs);
+    log("INFO", `${tag} Client authenticated: ${visible(session.member.username)}`);
+    await session.run(reader, loggedIn);
+  } catch (error) {
+    const expected =
+      error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");
+    log(
+      expected ? "INFO" : "ERROR",
+      `${tag} Client disconnected: ${expected ? visible(error.message) : describeError(error)}`,
+    );
+    connection.finish(error);
+  } finally {
+    if (session !== undefined) sessions.remove(session);
+  }
+}
+
+async function shakeHands(connection: Connection, services: ConnectionServices, onEnd: () => void) {
+  const { limits, meter, handshake, handshakeTurns } = services;
+  connection.deadlineMs = performance.now() + limits.handshakeMs;
+  try {
+    let isFirst = true;
+    const transport: Transport = {
+      async read() {
+        const payload = await connection.read();
+        await handshakeTurns.next(isFirst);
+        isFirst = false;
+        // Whoever has gone meanwhile needs no work any more.
+        connection.requireOpen();
+        return payload;
+      },
+      write: (payload) => connection.write(payload),
+    };
+    const { peer, records } = await timed(
+      () => acceptChannel(transport, handshake()),
+      (outcome, seconds) => meter.handshake(outcome, seconds),
+    );
+    connection.establish(records);
+    return peer;
+  } finally {
+    onEnd();
+  }
+}
