@@ -13,8 +13,10 @@ export async function serveRestored(operands: readonly string[], args: Arguments
     throw usageError('say "serve restored begin" or "serve restored end"');
   const store = await openExistingStore(args, (message) => process.stderr.write(`${message}\n`));
   try {
-    if (action === "begin") await store.restoration.begin(Date.now());
-    else await store.restoration.end();
+    const { restoration } = store;
+    if (action === "end") await restoration.end();
+    // A server may begin another between the two.
+    else while (!(await restoration.begin({ atMs: Date.now(), after: await restoration.current() })));
   } finally {
     await store.close();
   }

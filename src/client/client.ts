@@ -17,7 +17,7 @@ import type { MemberClient } from "./memberClient.ts";
 import { openSelf } from "./openSelf.ts";
 import type { Sent } from "./outbox.ts";
 import { Receipts, type VerifiedReceipt } from "./receipts.ts";
-import type { ReconnectPolicy } from "./reconnection.ts";
+import { growingDelays, type ReconnectPolicy } from "./reconnection.ts";
 import { Revocations } from "./revocations.ts";
 import { innerRoute, networkRoute, type Route } from "./route.ts";
 import { ServerAddresses } from "./serverAddresses.ts";
@@ -76,7 +76,8 @@ export async function openOperatorClient(options: OperatorOptions): Promise<Oper
   const self = openSelf({ ...options, role: "server" });
   return openMember(options, {
     self,
-    reconnect: undefined,
+    // A server whose store was put back ends all sessions, and goes on.
+    reconnect: growingDelays(options.random),
     password: () => undefined,
     routeOf: () => innerRoute(self, options.attach),
   });

@@ -105,7 +105,7 @@ export class LogWriter {
     const [first] = accepted;
     const last = accepted.at(-1);
     if (first === undefined || last === undefined) return { log, judgements, accepted, append: undefined };
-    const hindrance = await restoration.hindrance((first.before ?? first.after).roster);
+    const hindrance = await restoration.hindrance(conversation, (first.before ?? first.after).roster);
     if (hindrance !== undefined) return { log, ...heldBack(judgements, hindrance) };
     const checkpoint = signState(last.after, identity, Math.max(now(), last.at));
     return { log, judgements, accepted, append: logAppendOf(accepted, checkpoint) };

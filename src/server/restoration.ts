@@ -22,12 +22,17 @@ interface Cause {
   readonly reason: string;
   /** Whose request has shown it: its session goes on. */
   readonly except?: Session;
+  /** The log that it has shown to be too short: those that nobody shows so don't wait. */
+  readonly claim?: Hex;
 }
 
 /**
  * A store that was put back to an older state lacks entries that its server has signed for. Until the device of every
  * certificate in a roster was heard, its log takes no posts: what they would come to stand behind may not be the end,
  * and a second root for one size is a fork. Reading goes on.
+ *
+ * Where a client alone says so, the logs wait that it, and others after it, show to be too short: a store that was begun
+ * anew under the same name lacks old conversations, too, and whoever has one must not hold up all others.
  */
 export class Restoration {
   readonly #services: RestorationServices;
@@ -45,9 +50,9 @@ export class Restoration {
     this.#onBegin = onBegin;
   }
 
-  /** Whether posts are held back, as far as this process has seen. */
-  get isWaiting(): boolean {
-    return this.#stage?.stage === "waiting";
+  /** Whether posts to some log are held back, as far as this process has seen. */
+  get #isHolding(): boolean {
+    return this.#stage?.stage === "waiting" || this.#stage?.stage === "claimed";
   }
 
   /** To be called at the start: a copy that is served from begins to wait. */
@@ -60,7 +65,7 @@ export class Restoration {
   /** The store has fewer entries than it had while this process was looking. */
   async lost(conversation: Hex): Promise<void> {
     await this.#look();
-    if (!this.isWaiting)
+    if (this.#stage?.stage !== "waiting")
       await this.#begin({ reason: `The store has lost entries of conversation ${conversation}` });
   }
 
@@ -72,30 +77,39 @@ export class Restoration {
     });
   }
 
-  /** Somebody has shown a signature of this server over more than its store has, made at `signedAtMs`. */
-  async shown(signedAtMs: number, by: Session): Promise<void> {
+  /** Somebody has shown a signature of this server over more of the log than its store has, made at `signedAtMs`. */
+  async shown(conversation: Hex, signedAtMs: number, by: Session): Promise<void> {
     await this.#look();
-    // What was signed before an earlier wait began may have been lost then.
-    if (this.isWaiting || (this.#stage !== undefined && signedAtMs < this.#stage.atMs)) return;
-    const reason = `${by.member.tag} has shown that the store lacks what this server has signed for`;
-    await this.#begin({ reason, except: by });
+    const last = this.#stage;
+    // What was signed before an earlier wait began may have been lost then: each loss can be shown once.
+    if (last === undefined || signedAtMs >= last.atMs) {
+      const reason = `${by.member.tag} has shown that the store lacks what this server has signed for`;
+      await this.#begin({
+        reason,
+        except: by,
+        ...(last?.stage === "waiting" ? {} : { claim: conversation }),
+      });
+    }
+    if (this.#stage?.stage === "claimed") await this.#services.store.restoration.claim(conversation);
   }
 
   /** A client has handed back all that it holds. */
   async heard({ fingerprint }: Member): Promise<void> {
     await this.#look();
-    if (this.isWaiting) await this.#services.store.restoration.hear(fingerprint);
+    if (this.#isHolding) await this.#services.store.restoration.hear(fingerprint);
   }
 
   /**
    * @param roster whose devices may know of entries that the log lacks
    * @returns why nothing can come to stand yet: one of them was not heard that still could be
    */
-  async hindrance(roster: readonly RosterRow[]): Promise<Refusal | undefined> {
-    if (!this.isWaiting && this.#read === this.#changes) return undefined;
+  async hindrance(conversation: Hex, roster: readonly RosterRow[]): Promise<Refusal | undefined> {
+    if (!this.#isHolding && this.#read === this.#changes) return undefined;
     await this.#look();
-    if (!this.isWaiting) return undefined;
+    if (!this.#isHolding) return undefined;
     const { store, certificates, now } = this.#services;
+    if (this.#stage?.stage === "claimed" && !(await store.restoration.isClaimed(conversation)))
+      return undefined;
     const unheard = await store.restoration.unheard(roster.map(({ fingerprint }) => fingerprint));
     await certificates.load(unheard);
     const awaited = roster.filter(
@@ -115,15 +129,18 @@ export class Restoration {
     const stage = await this.#services.store.restoration.current();
     if (changes < this.#read) return;
     this.#read = changes;
-    const isNew = stage?.stage === "waiting" && !(this.isWaiting && this.#stage?.atMs === stage.atMs);
+    const isNew = stage?.stage !== this.#stage?.stage || stage?.atMs !== this.#stage?.atMs;
     this.#stage = stage;
-    if (isNew) this.#wait();
+    if (isNew && this.#isHolding) this.#wait();
   }
 
   async #begin(cause: Cause): Promise<void> {
     const { store, now } = this.#services;
     this.#cause = cause;
-    await store.restoration.begin(now());
+    const { claim } = cause;
+    const wait = { atMs: now(), after: this.#stage, ...(claim === undefined ? {} : { claim }) };
+    // Where another process was faster, its wait is this one's, too.
+    await store.restoration.begin(wait);
     await this.#look();
   }
 
@@ -142,7 +159,7 @@ export class Restoration {
   #announce(reason: string): void {
     this.#services.log(
       "WARNING",
-      `${reason}: clients hand back what it lacks; a conversation takes new entries once all its devices have logged in, or after "securechat serve restored end"`,
+      `${reason}: clients hand back what it lacks; ${this.#stage?.stage === "claimed" ? "conversations that were too short take" : "a conversation takes"} new entries once all devices of theirs have logged in, or after "securechat serve restored end"`,
     );
   }
 }

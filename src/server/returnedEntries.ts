@@ -64,7 +64,7 @@ export async function returnEntries(
   if (checkpoint.size <= size || from !== size || entries.length === 0) return taken(size);
   requirePrefix(own, entries, request);
   const judged = await judge(own, entries, { session, chains, services });
-  await services.restoration.shown(checkpoint.at, session);
+  await services.restoration.shown(conversation, checkpoint.at, session);
   await chains.keep(entries);
 
   const last = judged.at(-1);

@@ -190,14 +190,17 @@ const migrations: readonly string[] = [
   ) STRICT;
   `,
   `
-  -- Whether the store was put back to an older state, and who has been heard since.
+  -- Whether the store was put back to an older state, who has been heard since, and which logs wait when not all do.
   CREATE TABLE restoration (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
-    stage TEXT NOT NULL CHECK (stage IN ('copied', 'waiting', 'over')),
+    stage TEXT NOT NULL CHECK (stage IN ('copied', 'waiting', 'claimed', 'over')),
     at    INTEGER NOT NULL
   ) STRICT;
   CREATE TABLE restoration_heard (
     fingerprint TEXT PRIMARY KEY
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE restoration_claims (
+    conversation TEXT PRIMARY KEY
   ) STRICT, WITHOUT ROWID;
   `,
 ];

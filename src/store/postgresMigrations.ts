@@ -204,14 +204,17 @@ const migrations: readonly string[] = [
   );
   `,
   `
-  -- Whether the store was put back to an older state, and who has been heard since.
+  -- Whether the store was put back to an older state, who has been heard since, and which logs wait when not all do.
   CREATE TABLE restoration (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
-    stage TEXT NOT NULL CHECK (stage IN ('copied', 'waiting', 'over')),
+    stage TEXT NOT NULL CHECK (stage IN ('copied', 'waiting', 'claimed', 'over')),
     at    BIGINT NOT NULL
   );
   CREATE TABLE restoration_heard (
     fingerprint TEXT COLLATE "C" PRIMARY KEY
+  );
+  CREATE TABLE restoration_claims (
+    conversation TEXT COLLATE "C" PRIMARY KEY
   );
   -- Where the tables are, to notice that they have come from elsewhere.
   CREATE TABLE store_place (

@@ -2,7 +2,7 @@ import { type Hex, isHex } from "../base/hex.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
 import { changeChannel, type PostgresChanges } from "./postgresChanges.ts";
 import type { PostgresDatabase, Transaction } from "./postgresDatabase.ts";
-import type { Restoration, RestorationStore } from "./restorationStore.ts";
+import type { Restoration, RestorationStore, Wait } from "./restorationStore.ts";
 
 export class PostgresRestoration implements RestorationStore {
   readonly #db: PostgresDatabase;
@@ -20,21 +20,44 @@ export class PostgresRestoration implements RestorationStore {
     return row === undefined ? undefined : { stage: row.stage, atMs: row.at };
   }
 
-  begin(nowMs: number): Promise<void> {
+  begin({ atMs, after, claim }: Wait): Promise<boolean> {
     return this.#db.transaction(async (transaction) => {
-      transaction.query(
-        `INSERT INTO restoration (id, stage, at) VALUES (1, 'waiting', $1)
-         ON CONFLICT (id) DO UPDATE SET stage = excluded.stage, at = excluded.at`,
-        [nowMs],
+      const begun = await transaction.query(
+        `INSERT INTO restoration (id, stage, at) VALUES (1, $1, $2)
+         ON CONFLICT (id) DO UPDATE SET stage = excluded.stage, at = excluded.at
+         WHERE restoration.stage = $3 AND restoration.at = $4 RETURNING id`,
+        [claim === undefined ? "waiting" : "claimed", atMs, after?.stage ?? null, after?.atMs ?? null],
       );
+      if (begun.length === 0) return false;
       transaction.query("DELETE FROM restoration_heard");
+      if (claim === undefined || after?.stage !== "claimed")
+        transaction.query("DELETE FROM restoration_claims");
+      if (claim !== undefined)
+        transaction.query(
+          "INSERT INTO restoration_claims (conversation) VALUES ($1) ON CONFLICT DO NOTHING",
+          [claim],
+        );
       transaction.query("DELETE FROM key_packages WHERE NOT last_resort");
       transaction.query("UPDATE key_packages SET handed_out = TRUE");
       transaction.query("SELECT pg_notify($1, $2)", [
         changeChannel,
         this.#changes.payload({ kind: "restoring" }),
       ]);
+      return true;
     });
+  }
+
+  async claim(conversation: Hex): Promise<void> {
+    await this.#db.query("INSERT INTO restoration_claims (conversation) VALUES ($1) ON CONFLICT DO NOTHING", [
+      conversation,
+    ]);
+  }
+
+  async isClaimed(conversation: Hex): Promise<boolean> {
+    const rows = await this.#db.query("SELECT 1 AS one FROM restoration_claims WHERE conversation = $1", [
+      conversation,
+    ]);
+    return rows.length > 0;
   }
 
   async hear(fingerprint: Hex): Promise<void> {

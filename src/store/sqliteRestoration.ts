@@ -1,5 +1,5 @@
 import type { Hex } from "../base/hex.ts";
-import type { Restoration, RestorationStore } from "./restorationStore.ts";
+import type { Restoration, RestorationStore, Wait } from "./restorationStore.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
 
 export class SqliteRestoration implements RestorationStore {
@@ -7,6 +7,9 @@ export class SqliteRestoration implements RestorationStore {
   readonly #current;
   readonly #put;
   readonly #forget;
+  readonly #unclaim;
+  readonly #claim;
+  readonly #claimed;
   readonly #dropPackages;
   readonly #handOut;
   readonly #hear;
@@ -18,9 +21,17 @@ export class SqliteRestoration implements RestorationStore {
     this.#current = db.prepare<{ stage: Restoration["stage"]; at: number }, []>(
       "SELECT stage, at FROM restoration",
     );
-    this.#put = db.prepare<null, [number]>(
-      `INSERT INTO restoration (id, stage, at) VALUES (1, 'waiting', ?)
-       ON CONFLICT DO UPDATE SET stage = excluded.stage, at = excluded.at`,
+    this.#put = db.prepare<{ id: number }, [string, number, string | null, number | null]>(
+      `INSERT INTO restoration (id, stage, at) VALUES (1, ?, ?)
+       ON CONFLICT DO UPDATE SET stage = excluded.stage, at = excluded.at
+       WHERE restoration.stage = ? AND restoration.at = ? RETURNING id`,
+    );
+    this.#unclaim = db.prepare<null, []>("DELETE FROM restoration_claims");
+    this.#claim = db.prepare<null, [string]>(
+      "INSERT INTO restoration_claims (conversation) VALUES (?) ON CONFLICT DO NOTHING",
+    );
+    this.#claimed = db.prepare<{ one: number }, [string]>(
+      "SELECT 1 AS one FROM restoration_claims WHERE conversation = ?",
     );
     this.#forget = db.prepare<null, []>("DELETE FROM restoration_heard");
     this.#dropPackages = db.prepare<null, []>("DELETE FROM key_packages WHERE last_resort = 0");
@@ -41,13 +52,25 @@ export class SqliteRestoration implements RestorationStore {
     });
   }
 
-  begin(nowMs: number): Promise<void> {
+  begin({ atMs, after, claim }: Wait): Promise<boolean> {
     return this.#db.write(() => {
-      this.#put.run(nowMs);
+      const stage = claim === undefined ? "waiting" : "claimed";
+      if (this.#put.get(stage, atMs, after?.stage ?? null, after?.atMs ?? null) === null) return false;
       this.#forget.run();
+      if (claim === undefined || after?.stage !== "claimed") this.#unclaim.run();
+      if (claim !== undefined) this.#claim.run(claim);
       this.#dropPackages.run();
       this.#handOut.run();
+      return true;
     });
+  }
+
+  claim(conversation: Hex): Promise<void> {
+    return this.#db.write(() => void this.#claim.run(conversation));
+  }
+
+  isClaimed(conversation: Hex): Promise<boolean> {
+    return this.#db.read(() => this.#claimed.get(conversation) !== null);
   }
 
   hear(fingerprint: Hex): Promise<void> {

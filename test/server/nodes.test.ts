@@ -346,7 +346,7 @@ describe.skipIf(!hasPostgres)("two servers on one PostgreSQL", () => {
     const [alice, bob] = people;
     if (alice === undefined || bob === undefined) throw new Error("nobody");
     const another = await openPostgresStore({ address });
-    await another.restoration.begin(Date.now());
+    await another.restoration.begin({ atMs: Date.now(), after: undefined });
     expect(await Promise.all([alice.client.ended, bob.client.ended])).toEqual([
       "shutting_down",
       "shutting_down",

@@ -272,6 +272,14 @@ describe("a restored server", () => {
     expect(await bob.ended).toBe("shutting_down");
     expect(server.log).toContain("has shown that the store lacks what this server has signed for");
     expect(await alice.refusalCode(post(loss.conversation.message(loss.alice)))).toBe("RESTORING");
+    // What nobody has shown to be too short goes on, and a second claim about the same loss ends nobody's session.
+    const [carol, dave] = [await server.person("carol"), await server.person("dave")];
+    const [carolClient, daveClient] = [await server.register(carol), await server.register(dave)];
+    const other = new TestConversation(server, carol, dave);
+    await other.post(carolClient, await other.create(carolClient, carol, [dave]));
+    const bobAgain = await server.login(loss.bob);
+    await bobAgain.expect("entries_taken", loss.request());
+    await other.post(daveClient, other.message(dave));
     // What was signed before the wait began is no reason to begin another.
     await server.stop();
     const store = await openSqliteStore({ file: server.file });

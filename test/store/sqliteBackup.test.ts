@@ -47,7 +47,7 @@ test("a backup is one moment of a store that goes on being written, private, and
   expect(statSync(out).mode & 0o777).toBe(0o600);
   expect(existsSync(`${out}.part`)).toBe(false);
   // A copy of a copy is marked anew, whatever has become of the first.
-  await copy.restoration.begin(1);
+  await copy.restoration.begin({ atMs: 1, after: await copy.restoration.current() });
   await copy.restoration.end();
   backUpSqlite(out, `${out}.2`, 2);
   const second = await openSqliteStore({ file: `${out}.2` });

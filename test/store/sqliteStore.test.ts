@@ -74,7 +74,13 @@ describe("openSqliteStore()", () => {
     await store.accounts.create(account);
     await store.close();
     const db = new Database(file);
-    for (const table of ["tickets", "session_endings", "restoration", "restoration_heard"])
+    for (const table of [
+      "tickets",
+      "session_endings",
+      "restoration",
+      "restoration_heard",
+      "restoration_claims",
+    ])
       db.run(`DROP TABLE ${table}`);
     for (const column of ["last_login_at", "one_time_until", "allows_new_key"])
       db.run(`ALTER TABLE users DROP COLUMN ${column}`);

@@ -4,6 +4,7 @@ import { crypto } from "../../src/crypto/crypto.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import type { AttemptCounter, CertificateRecord } from "../../src/store/accountStore.ts";
 import type { LogAppend, NewEntry } from "../../src/store/logStore.ts";
+import type { Restoration, Wait } from "../../src/store/restorationStore.ts";
 import type { Store } from "../../src/store/store.ts";
 import { describeAccountParts } from "./accountContract.ts";
 import { certificateRecord, randomHex } from "./certificateRecord.ts";
@@ -943,7 +944,9 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         await store.restoration.end();
         expect(await store.restoration.current()).toBeUndefined();
         for (const atMs of [t0, t0 + 1]) {
-          await store.restoration.begin(atMs);
+          expect(await store.restoration.begin({ atMs, after: await other.restoration.current() })).toBe(
+            true,
+          );
           expect(await other.restoration.current()).toEqual({ stage: "waiting", atMs });
           expect(await store.restoration.unheard([a.fingerprint, b.fingerprint])).toHaveLength(2);
           await store.restoration.hear(b.fingerprint);
@@ -954,6 +957,32 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect((await store.keyPackages.take(a.fingerprint, t0))?.lastResort).toBe(true);
         await other.restoration.end();
         expect(await store.restoration.current()).toEqual({ stage: "over", atMs: t0 + 1 });
+      });
+
+      test("begin() begins one wait of two that were begun at once, and who was heard in it stays heard", async () => {
+        const [a, first, second] = [await withCertificate(store), randomHex(16), randomHex(16)];
+        const begin = (one: Store, wait: Omit<Wait, "after">, after: Restoration | undefined) =>
+          one.restoration.begin({ ...wait, after });
+        for (const atMs of [t0 + 10, t0 + 11]) {
+          const after = await store.restoration.current();
+          const begun = await Promise.all(
+            [store, other].map((one) => begin(one, { atMs, claim: first }, after)),
+          );
+          expect(begun.toSorted()).toEqual([false, true]);
+          await store.restoration.hear(a.fingerprint);
+          expect(await begin(other, { atMs: t0 + 12 }, after)).toBe(false);
+          expect(await other.restoration.unheard([a.fingerprint])).toEqual([]);
+          expect(await other.restoration.current()).toEqual({ stage: "claimed", atMs });
+        }
+        for (let i = 0; i < 2; i++) await other.restoration.claim(second);
+        // A later loss is no reason to forget those that wait.
+        const third = randomHex(16);
+        await begin(store, { atMs: t0 + 13, claim: third }, await other.restoration.current());
+        for (const one of [first, second, third]) expect(await other.restoration.isClaimed(one)).toBe(true);
+        expect(await store.restoration.isClaimed(randomHex(16))).toBe(false);
+        await begin(other, { atMs: t0 + 14 }, await other.restoration.current());
+        expect(await store.restoration.current()).toEqual({ stage: "waiting", atMs: t0 + 14 });
+        expect(await store.restoration.isClaimed(first)).toBe(false);
       });
     });
   });
