@@ -66,7 +66,7 @@ const serveFlags: readonly Flag[] = [
   },
   { name: "log-format", value: "format", description: "text (default) or json" },
   ...operatorFlags,
-  { name: "out", value: "folder", description: "serve export: the new folder to write" },
+  { name: "out", value: "path", description: "export: the new folder to write; backup: the new file" },
   { name: "passphrase-file", value: "file", description: "Passphrase of the key" },
   ...limitFlags,
   { name: "email", value: "address", description: "users add: the address in the person's certificate" },
@@ -150,9 +150,9 @@ export const commands: readonly CommandSpec[] = [
   ...authorityCommands,
   {
     name: "serve",
-    positionals: "[users|export] [action|conversation] [username]",
+    positionals: "[users|export|backup|restored] [action|conversation] [username]",
     description:
-      "Run a server, look after its accounts (users list, add, disable, enable, reset), or export a conversation's evidence",
+      "Run a server, look after its accounts (users list, add, disable, enable, reset), export a conversation's evidence, copy its store (backup), or say that it was put back to an older state (restored begin, end)",
     flags: serveFlags,
     examples: [
       "serve",
@@ -163,6 +163,8 @@ export const commands: readonly CommandSpec[] = [
       "serve users disable alice",
       "serve users reset alice --allow-new-key",
       "serve export 1f0c2a9b5d7e4c3f8a6b1d2e3f405162 --out evidence",
+      "serve backup --out /backup/securechat.db",
+      "serve restored end",
     ],
     load: async () => (await import("./serve.ts")).serve,
   },

@@ -1,4 +1,5 @@
 import { Database } from "bun:sqlite";
+import { closeSync, openSync } from "node:fs";
 import { CliError, exitCodes, usageError } from "./cliError.ts";
 
 const waitMs = 60_000;
@@ -31,9 +32,24 @@ export async function withFileLock<T>(file: string, action: () => T | Promise<T>
   }
 }
 
+/**
+ * Takes the lock on this file for as long as the process lives, or until the function that is returned is called.
+ *
+ * @returns `undefined` when another process holds it
+ * @throws {CliError} when the file can't be made
+ */
+export function holdFileLock(file: string): (() => void) | undefined {
+  const lock = openLock(file);
+  if (tryLock(lock, file)) return () => lock.close();
+  lock.close();
+  return undefined;
+}
+
 function openLock(file: string): Database {
   try {
-    return new Database(file, { create: true, readwrite: true });
+    // Whoever can read it can keep others from locking it.
+    closeSync(openSync(file, "a", 0o600));
+    return new Database(file, { readwrite: true });
   } catch (cause) {
     throw unusable(file, cause);
   }

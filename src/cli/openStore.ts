@@ -9,6 +9,16 @@ import { type DatabaseOptions, databaseOptions } from "./databaseOptions.ts";
 import { readDotEnv } from "./dotEnv.ts";
 import { readText } from "./files.ts";
 
+/** @returns the database that `--db`, the environment or `.env` name @throws {CliError} exit code 2 */
+export function namedDatabase(args: Arguments): DatabaseOptions {
+  const dotEnv = readDotEnv(".env");
+  return databaseOptions(
+    args.text("db"),
+    (name) => process.env[name],
+    (name) => dotEnv.get(name),
+  );
+}
+
 /**
  * Opens the store that `--db`, the environment or `.env` name.
  *
@@ -17,24 +27,15 @@ import { readText } from "./files.ts";
  * @throws {CliError} exit code 4 when the database can't be reached, 2 when it can't be used
  */
 export async function openStore(args: Arguments, notice: (message: string) => void): Promise<Store> {
-  return await open(optionsOf(args), notice);
+  return await open(namedDatabase(args), notice);
 }
 
-/** As `openStore`, for whoever only reads: a file that is not there is not made. @throws {CliError} */
+/** As `openStore`, for whoever works beside a server: a file that is not there is not made. @throws {CliError} */
 export async function openExistingStore(args: Arguments, notice: (message: string) => void): Promise<Store> {
-  const options = optionsOf(args);
+  const options = namedDatabase(args);
   if (options.kind === "sqlite" && !existsSync(options.file))
     throw usageError(`there is no database ${options.file}; name it with --db`);
   return await open(options, notice);
-}
-
-function optionsOf(args: Arguments): DatabaseOptions {
-  const dotEnv = readDotEnv(".env");
-  return databaseOptions(
-    args.text("db"),
-    (name) => process.env[name],
-    (name) => dotEnv.get(name),
-  );
 }
 
 async function open(options: DatabaseOptions, notice: (message: string) => void): Promise<Store> {
@@ -48,11 +49,16 @@ async function open(options: DatabaseOptions, notice: (message: string) => void)
     notice(`storing in PostgreSQL: ${options.name}`);
     return store;
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    const code: ExitCode = error.code === "UNAVAILABLE" ? exitCodes.network : exitCodes.usage;
-    const name = options.kind === "sqlite" ? options.file : options.name;
-    throw new CliError(code, `database ${name}: ${error.message}`, { cause: error });
+    throw databaseError(error, options);
   }
+}
+
+/** @returns what ends a command whose database has failed; any other error as it is */
+export function databaseError(error: unknown, database: DatabaseOptions): unknown {
+  if (!(error instanceof StoreError)) return error;
+  const code: ExitCode = error.code === "UNAVAILABLE" ? exitCodes.network : exitCodes.usage;
+  const name = database.kind === "sqlite" ? database.file : database.name;
+  return new CliError(code, `database ${name}: ${error.message}`, { cause: error });
 }
 
 /**
@@ -62,7 +68,7 @@ async function open(options: DatabaseOptions, notice: (message: string) => void)
  * @throws {CliError} exit code 2
  */
 export function requireSharedStore(args: Arguments, flag: string): void {
-  const options = optionsOf(args);
+  const options = namedDatabase(args);
   if (options.kind === "sqlite")
     throw usageError(
       `${flag} needs PostgreSQL: the SQLite file ${options.file} is for one process; set DATABASE_URL`,

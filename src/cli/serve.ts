@@ -5,9 +5,10 @@ import { ServerError } from "../server/serverError.ts";
 import { exitCodes, usageError } from "./cliError.ts";
 import { type Arguments, demandFlagsOf, integerFlag } from "./commandLine.ts";
 import { readCertificates } from "./credentialFiles.ts";
+import { holdFileLock } from "./fileLock.ts";
 import { readFile } from "./files.ts";
 import { parseLimits } from "./limitFlags.ts";
-import { openStore, requireSharedStore } from "./openStore.ts";
+import { databaseError, namedDatabase, openStore, requireSharedStore } from "./openStore.ts";
 import { OperatorConsole, operatorWish } from "./operatorConsole.ts";
 import { serverLogOf } from "./serveLog.ts";
 import { startOperations } from "./serveOperations.ts";
@@ -17,18 +18,30 @@ import { stopSignal } from "./stopSignal.ts";
 
 const dayMs = 86_400_000;
 
-/** What is of `securechat serve users` or `serve export` and of no meaning to a server that runs. */
+/** What is of no meaning to a server that runs, but to what is done beside it. */
 const otherFlags: readonly string[] = ["email", "allow-new-key", "out"];
 
-/**
- * `securechat serve`: runs until SIGTERM or SIGINT, or until its operator ends it; SIGHUP has it read certificate, key and
- * CRL again. `serve users` looks after accounts, `serve export` writes evidence out of the store instead.
- */
+/** `securechat serve`, and what is done to a server's store beside it. */
 export async function serve(args: Arguments): Promise<number> {
   const [first, ...operands] = args.positionals;
-  if (first === "users") return await (await import("./serveUsers.ts")).serveUsers(operands, args);
-  if (first === "export") return await (await import("./serveExport.ts")).exportEvidence(args);
-  if (first !== undefined) throw usageError(`unexpected argument "${first}"`);
+  switch (first) {
+    case undefined:
+      return await runServer(args);
+    case "users":
+      return await (await import("./serveUsers.ts")).serveUsers(operands, args);
+    case "export":
+      return await (await import("./serveExport.ts")).exportEvidence(args);
+    case "backup":
+      return await (await import("./serveBackup.ts")).serveBackup(operands, args);
+    case "restored":
+      return await (await import("./serveRestored.ts")).serveRestored(operands, args);
+    default:
+      throw usageError(`unexpected argument "${first}"`);
+  }
+}
+
+/** Runs until SIGTERM or SIGINT, or until its operator ends it; SIGHUP has it read certificate, key and CRL again. */
+async function runServer(args: Arguments): Promise<number> {
   demandFlagsOf(
     "serve",
     args.flags.filter((flag) => !otherFlags.includes(flag)),
@@ -70,6 +83,7 @@ export async function serve(args: Arguments): Promise<number> {
   const chain = credential.first.chain.map(({ der }) => der);
   const { stopped, stop, fail } = stopSignal();
   log("INFO", `Cryptography by the ${crypto().name} provider`);
+  const unlock = lockStore(args);
   const operations = await startOperations(args, log);
   try {
     const store = await openStore(args, (message) => log("INFO", message));
@@ -96,7 +110,7 @@ export async function serve(args: Arguments): Promise<number> {
       });
     } catch (error) {
       await store.close();
-      if (!(error instanceof ServerError)) throw error;
+      if (!(error instanceof ServerError)) throw databaseError(error, namedDatabase(args));
       const file = error.code === "CRL_REFUSED" ? crlFile : isOwn(error) ? credential.certFile : undefined;
       throw usageError(file === undefined ? error.message : `${file}: ${error.message}`, error);
     }
@@ -120,7 +134,24 @@ export async function serve(args: Arguments): Promise<number> {
     return exitCodes.done;
   } finally {
     await operations.stop();
+    unlock();
   }
+}
+
+/**
+ * Two servers on one SQLite file would not hear of each other's entries, and their clients wait for what is there already.
+ *
+ * @returns what ends it @throws {CliError} exit code 2 when another server is on this file
+ */
+function lockStore(args: Arguments): () => void {
+  const database = namedDatabase(args);
+  if (database.kind !== "sqlite") return () => undefined;
+  const unlock = holdFileLock(`${database.file}.lock`);
+  if (unlock === undefined)
+    throw usageError(
+      `another server is using ${database.file}; stop it, or give each a database of its own (several servers share one in PostgreSQL)`,
+    );
+  return unlock;
 }
 
 function isOwn({ code }: ServerError): boolean {

@@ -17,7 +17,7 @@ import type { MemberClient } from "./memberClient.ts";
 import { openSelf } from "./openSelf.ts";
 import type { Sent } from "./outbox.ts";
 import { Receipts, type VerifiedReceipt } from "./receipts.ts";
-import type { ReconnectPolicy } from "./reconnection.ts";
+import { growingDelays, type ReconnectPolicy } from "./reconnection.ts";
 import { Revocations } from "./revocations.ts";
 import { innerRoute, networkRoute, type Route } from "./route.ts";
 import { ServerAddresses } from "./serverAddresses.ts";
@@ -76,7 +76,8 @@ export async function openOperatorClient(options: OperatorOptions): Promise<Oper
   const self = openSelf({ ...options, role: "server" });
   return openMember(options, {
     self,
-    reconnect: undefined,
+    // A server whose store was put back ends all sessions, and goes on.
+    reconnect: growingDelays(options.random),
     password: () => undefined,
     routeOf: () => innerRoute(self, options.attach),
   });
@@ -144,8 +145,9 @@ class RunningClient implements Client, OperatorClient {
       ...common,
       ...{ transcriptsFolder, keepHistory, random, now, onEvent },
       connection: () => this.#session.require(),
-      connectionIfOpen: () => this.#session.connection,
-      isMending: () => this.#session.isMending,
+      connectionIfOpen: () => (this.#conversations.isReturning ? undefined : this.#session.connection),
+      isMending: () => this.#session.isMending || this.#conversations.isReturning,
+      reconnect,
       inviteeNamed: (name) => {
         const { operator } = this.#session;
         return operator?.name === name ? { kind: "operator", ...operator } : { kind: "person", name };
@@ -271,11 +273,13 @@ class RunningClient implements Client, OperatorClient {
   }
 
   hurry(): void {
+    this.#conversations.hurry();
     void this.#session.hurry();
   }
 
   async quit(): Promise<void> {
     if (this.#isClosed) return;
+    this.#conversations.hurry();
     await this.#session.hurry();
     const failures: unknown[] = [];
     const receipts = [...this.#conversations.awake].map(async (conversation) => {

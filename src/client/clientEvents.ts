@@ -152,6 +152,7 @@ export type WarningCode =
   | "REJOINED"
   | "LAST_RESORT"
   | "TRANSCRIPT_REPAIRED"
+  | "SERVER_UNAVAILABLE"
   | "CONVERSATION_IGNORED"
   | "RECEIPT_REFUSED"
   /** The server takes nothing more for a while: what was not sent goes out by itself then. */

@@ -59,6 +59,8 @@ const answerTypes = {
   fetch_operator_key_package: "operator_key_package",
   delivered: "delivery_marks",
   release_pair: "pair_released",
+  return_entries: "entries_taken",
+  logs_returned: "logs_noted",
 } as const;
 
 type AnyRequest = Request | LoginRequest;

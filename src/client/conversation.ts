@@ -103,6 +103,14 @@ export class Conversation {
         exists: (other) => owner.exists(this, other),
         delayed: ({ message }) =>
           context.onEvent({ event: "warning", code: "TRY_LATER", message, conversation: id }),
+        rests: ({ message }) =>
+          context.onEvent({
+            event: "warning",
+            code: "SERVER_UNAVAILABLE",
+            message: `${message}; what was written is kept and sent as soon as it can be`,
+            conversation: id,
+          }),
+        rested: () => this.#mustAsk(),
         disconnected: (error) => this.disconnected(error),
         failed: (error) => this.#break(error),
       },
@@ -136,8 +144,20 @@ export class Conversation {
     return outcomeOf(item);
   }
 
+  /** Commits a fresh path as soon as something can be posted. */
+  refreshPath(): void {
+    this.#keys.requirePath();
+    this.#steps.wake();
+  }
+
+  /** The client is about to end. */
+  hurry(): void {
+    this.#steps.hurry();
+  }
+
   /** A connection is there: catch up, then send what waits. */
   connected(): void {
+    this.#steps.startOver();
     this.#upkeep.startOver();
     this.impediments.resume();
     this.#mustAsk();
@@ -230,6 +250,11 @@ export class Conversation {
   /** Resolves when nothing is left to take in or to send. @throws {ClientError} why that can't be */
   idle(): Promise<void> {
     return this.#steps.idle();
+  }
+
+  /** As `idle`, but waits for no server that can't take anything now. @returns whether nothing is left */
+  calm(): Promise<boolean> {
+    return this.#steps.calm();
   }
 
   close(): void {

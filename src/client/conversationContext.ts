@@ -5,6 +5,7 @@ import type { Directory } from "./directory.ts";
 import type { GroupFollower } from "./groupFollower.ts";
 import type { Invitee } from "./invitee.ts";
 import type { KeyPackages } from "./keyPackages.ts";
+import type { ReconnectPolicy } from "./reconnection.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Vault } from "./vault.ts";
 
@@ -31,4 +32,6 @@ export interface ConversationContext {
   connectionIfOpen(): Connection | undefined;
   /** Whether there is no connection and one may come by itself: then nobody gives up waiting. */
   isMending(): boolean;
+  /** How long to wait before a server that was in trouble is asked again; without it, that is left to the next connection. */
+  readonly reconnect: ReconnectPolicy | undefined;
 }

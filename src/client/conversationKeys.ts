@@ -12,8 +12,11 @@ import type { VaultBatch } from "./vault.ts";
 import {
   decodeRecord,
   encodeRecord,
+  epochSchema,
   type MemberRecord,
+  maxEpochs,
   memberSchema,
+  numberedKey,
   type PendingRecord,
   pendingSchema,
 } from "./vaultRecords.ts";
@@ -106,6 +109,7 @@ export class ConversationKeys {
     const entry = epochEntryOf(this.#conversation, entered);
     const own = after.roster.find((row) => row.fingerprint === this.#own);
     const pending = this.isOwn(entered) ? this.#pending : undefined;
+    this.#keepEpoch(after.epoch, pending ?? (blobs && { ...blobs, group: blobs.groupInfo }), batch);
     this.dropPending(batch);
     try {
       if (pending !== undefined) {
@@ -181,6 +185,11 @@ export class ConversationKeys {
     batch.remove("pending", this.#conversation);
   }
 
+  /** Whoever comes later needs a GroupInfo that the server has: a fresh path brings one. */
+  requirePath(): void {
+    if (this.#record.epoch > 0) this.#update({ path_due: true });
+  }
+
   /** Writes what has changed since the last time. */
   stage(batch: VaultBatch): void {
     if (!this.#changed) return;
@@ -201,6 +210,18 @@ export class ConversationKeys {
   wipe(): void {
     this.#keys?.wipe();
     this.#keys = undefined;
+  }
+
+  #keepEpoch(
+    epoch: number,
+    parts: Pick<PendingRecord, "commit" | "welcome" | "group"> | undefined,
+    batch: VaultBatch,
+  ): void {
+    batch.remove("epoch", numberedKey(this.#conversation, Math.max(0, epoch - maxEpochs)));
+    if (parts === undefined) return;
+    const { commit, welcome, group } = parts;
+    const record = encodeRecord(epochSchema, { commit, welcome, group });
+    batch.write("epoch", numberedKey(this.#conversation, epoch), record);
   }
 
   #take(

@@ -11,6 +11,7 @@ import type { Inbox } from "./inbox.ts";
 import type { Intake } from "./intake.ts";
 import type { Outbox, OutgoingItem } from "./outbox.ts";
 import { noComplaints, type Poster } from "./poster.ts";
+import { isServerTrouble, ServerRest } from "./serverRest.ts";
 import type { Standing } from "./standing.ts";
 import type { Upkeep } from "./upkeep.ts";
 
@@ -38,6 +39,10 @@ export interface StepsOwner {
   exists(other: string): void;
   /** The server wants nothing posted for a while. */
   delayed(error: ClientError): void;
+  /** The server can't do anything for a while, and will be asked again. */
+  rests(error: ClientError): void;
+  /** It is asked again now. */
+  rested(): void;
   /** There is no connection, nor is one being made. */
   disconnected(error: ClientError): void;
   /** It can't go on. */
@@ -53,20 +58,42 @@ export class ConversationSteps {
   readonly #parts: StepParts;
   readonly #owner: StepsOwner;
   readonly #idle = new IdleWaiters();
+  readonly #calm = new IdleWaiters();
+  /** Of everything that the server would be asked for. */
+  readonly #rest: ServerRest;
   #running: Promise<void> | undefined;
   #wanted = false;
-  /** Runs while the server wants nothing posted. */
+  /** Runs while the server has asked for nothing to be posted; all else goes on. */
   #waiting: ReturnType<typeof setTimeout> | undefined;
 
   constructor(context: ConversationContext, parts: StepParts, owner: StepsOwner) {
     this.#context = context;
     this.#parts = parts;
     this.#owner = owner;
+    this.#rest = new ServerRest({
+      policy: context.reconnect,
+      onBegin: (reason) => owner.rests(reason),
+      onOver: () => {
+        owner.rested();
+        this.wake();
+      },
+    });
+  }
+
+  /** A new connection: the server may be able to do by now what it could not. */
+  startOver(): void {
+    this.#rest.stop();
+  }
+
+  /** The client is about to end. */
+  hurry(): void {
+    this.#rest.hurry();
   }
 
   /** Nothing is waited for any more. */
   close(): void {
     clearTimeout(this.#waiting);
+    this.#rest.stop();
   }
 
   /** Runs another step, at the end of this tick if none is running. */
@@ -77,11 +104,14 @@ export class ConversationSteps {
     this.#running = new Promise<void>((resolve) => setImmediate(resolve))
       .then(() => this.#run())
       .catch((error: unknown) => inbox.explain(error, this.#context.connectionIfOpen()))
-      .catch((error: unknown) => this.#owner.failed(error))
+      .catch((error: unknown) => {
+        if (isServerTrouble(error)) this.#rests(error);
+        else this.#owner.failed(error);
+      })
       .finally(() => {
         this.#running = undefined;
         if (this.#wanted && !impediments.isBroken) this.wake();
-        else if (this.#isDone) this.#idle.settle(undefined);
+        else if (this.#isDone) this.#settle(undefined);
       });
   }
 
@@ -96,10 +126,22 @@ export class ConversationSteps {
     return this.#idle.wait();
   }
 
+  /** As `idle`, but waits for no server that can't take anything now. @returns whether nothing is left */
+  async calm(): Promise<boolean> {
+    if (this.#rest.isRunning) return false;
+    await Promise.race([this.idle(), this.#calm.wait()]);
+    return !this.#rest.isRunning;
+  }
+
   /** Nobody waits any longer. */
   giveUpWaiting(error: ClientError): void {
     this.#parts.outbox.rejectAll(error);
+    this.#settle(error);
+  }
+
+  #settle(error: ClientError | undefined): void {
     this.#idle.settle(error);
+    this.#calm.settle(error);
   }
 
   /** Whether there is no connection, nor is one being made. */
@@ -121,12 +163,14 @@ export class ConversationSteps {
     const mayPost = (item: OutgoingItem) => upkeep.mayPost(item);
     while (this.#wanted && !impediments.isBroken) {
       this.#wanted = false;
-      await this.#takeArrivals();
-      await inbox.judge();
+      if (!this.#rest.isRunning) {
+        await this.#takeArrivals();
+        await inbox.judge();
+      }
       if (impediments.isBroken) return;
       announcements.tell(standing.flush(keys));
       if (standing.record.size > 0) this.#owner.stored();
-      const connection = this.#context.connectionIfOpen();
+      const connection = this.#rest.isRunning ? undefined : this.#context.connectionIfOpen();
       if (connection !== undefined && !this.#wanted) {
         if (inbox.isBehind) {
           await inbox.fetch(connection);
@@ -134,6 +178,7 @@ export class ConversationSteps {
           continue;
         }
         this.#resolveRefusal();
+        if (this.#rest.isRunning) continue;
         if (impediments.mayPost) await upkeep.run(connection);
         if (this.#wanted || impediments.isBroken) continue;
       }
@@ -163,7 +208,9 @@ export class ConversationSteps {
       if (isKnown) standing.requireKnownRoot();
       for (const effect of effects) {
         announcements.note(effect);
-        if (effect.kind === "landed") poster.landed();
+        if (effect.kind !== "landed") continue;
+        poster.landed();
+        this.#rest.proved();
       }
     }
     this.#wanted = true;
@@ -175,6 +222,7 @@ export class ConversationSteps {
     const resolution = poster.resolve();
     if (resolution?.kind === "upload again") upkeep.forgetUploads();
     if (resolution?.kind === "wait") this.#wait(resolution.error);
+    if (resolution?.kind === "rest") this.#rests(resolution.error);
     if (resolution?.kind === "later" || resolution?.kind === "exists") this.#pause(resolution.error);
     if (resolution?.kind === "exists") this.#owner.exists(resolution.error.detail);
     if (this.#hasLeft) poster.dropWaiting(() => true, conversationLeft());
@@ -189,6 +237,16 @@ export class ConversationSteps {
       this.#waiting = undefined;
       this.wake();
     }, askedDelayMs(error));
+  }
+
+  /** The server can't do anything now: it is asked again after a while, or with the next connection. */
+  #rests(error: ClientError): void {
+    if (!this.#rest.begin(error)) {
+      this.#pause(error);
+      return;
+    }
+    this.#calm.settle(undefined);
+    this.wake();
   }
 
   /** Sends nothing more until the next connection; what waits stays in the vault. */

@@ -10,6 +10,7 @@ import { isFreshPathDue } from "./conversationKeys.ts";
 import { Deliveries } from "./deliveries.ts";
 import { type ConversationShelf, DirectConversations } from "./directConversations.ts";
 import type { Receipts } from "./receipts.ts";
+import { returnLogs } from "./returnLogs.ts";
 import { readToldSize } from "./toldMark.ts";
 import { type ConversationRecord, conversationSchema, decodeRecord, memberSchema } from "./vaultRecords.ts";
 
@@ -33,6 +34,8 @@ export class Conversations implements ConversationOwner, ConversationShelf {
   readonly #asleep = new WeakSet<Conversation>();
   /** What the server has done to conversations on this connection. */
   readonly #faults = new Map<Hex, ClientError>();
+  /** The connection on which the server is being given back what it lacks. */
+  #returningOn: Connection | undefined;
 
   /** @param options.acknowledgeEveryMs `undefined`: only when it is asked for */
   constructor(
@@ -95,9 +98,27 @@ export class Conversations implements ConversationOwner, ConversationShelf {
   async connected(connection: Connection): Promise<void> {
     this.#faults.clear();
     this.deliveries.connected();
+    this.#returningOn = connection;
+    try {
+      await this.#catchUpWith(connection);
+    } finally {
+      this.#returned(connection);
+    }
+  }
+
+  /** Whether the server may lack what it will be given back: until then no conversation asks it for anything. */
+  get isReturning(): boolean {
+    return this.#returningOn !== undefined;
+  }
+
+  #returned(connection: Connection): void {
+    if (this.#returningOn === connection) this.#returningOn = undefined;
+  }
+
+  async #catchUpWith(connection: Connection): Promise<void> {
     const known = this.records();
-    const listed = new Set<Hex>();
     const due = new Set<Hex>([...this.awake].map(({ id }) => id));
+    const served = new Map<Hex, number>();
     for (const row of this.#context.vault.list("outgoing")) {
       const id = row.key.slice(0, row.key.indexOf("/"));
       if (isHex(id, 16)) due.add(id);
@@ -112,7 +133,7 @@ export class Conversations implements ConversationOwner, ConversationShelf {
       const answer: { conversations: readonly { conversation: Hex; size: number }[]; more: boolean } =
         await connection.request({ type: "list_conversations", after });
       for (const { conversation, size } of answer.conversations) {
-        listed.add(conversation);
+        served.set(conversation, size);
         const record = known.get(conversation);
         if (record?.contradiction === null ? record.size !== size : record === undefined)
           due.add(conversation);
@@ -125,11 +146,27 @@ export class Conversations implements ConversationOwner, ConversationShelf {
     }
     for (const collection of ["replaced", "expired"] as const)
       for (const { key } of this.#context.vault.list(collection)) if (isHex(key, 16)) due.delete(key);
+    await returnLogs(this.#context, connection, {
+      known: new Map([...known].filter(([id]) => !this.isExpired(id))),
+      served,
+      load: (id) => this.load(id),
+      onRefused: (error, id) => {
+        if (isExpiry(error)) this.load(id).expire(error);
+        else this.#tell(error, id);
+      },
+    });
+    this.#returned(connection);
+    for (const { id } of this.awake) if (!this.#isOver(id)) due.add(id);
     await atATime(due, (id) => this.#catchUp(id));
     const missing = [...known].flatMap(([id, { size, closed, contradiction }]) =>
-      size === 0 || closed || contradiction !== null || listed.has(id) || this.#isOver(id) ? [] : [id],
+      size === 0 || closed || contradiction !== null || served.has(id) || this.#isOver(id) ? [] : [id],
     );
     await atATime(missing, (id) => this.#askWhetherExpired(connection, id));
+  }
+
+  /** The client is about to end. */
+  hurry(): void {
+    for (const conversation of this.#loaded.values()) conversation.hurry();
   }
 
   /** The connection was lost, and another is being made. */
@@ -227,15 +264,9 @@ export class Conversations implements ConversationOwner, ConversationShelf {
   async #catchUp(id: Hex): Promise<void> {
     const conversation = this.#loaded.get(id);
     try {
-      if (conversation === undefined) {
-        const loaded = this.#loadConnected(id);
-        await loaded?.idle();
-        if (loaded !== undefined) await this.#receipts.complete(loaded);
-      } else {
-        conversation.connected();
-        await conversation.idle();
-        await this.#receipts.complete(conversation);
-      }
+      const loaded = conversation ?? this.#loadConnected(id);
+      if (conversation !== undefined) conversation.connected();
+      if (loaded !== undefined && (await loaded.calm())) await this.#receipts.complete(loaded);
     } catch (error) {
       // The conversation has told its own trouble; what is left is that of its receipt.
       if (

@@ -198,12 +198,18 @@ export class Intake {
     const isMember = body.roster.some(({ fingerprint }) => fingerprint === own);
     if (!isMember || this.#keys.isOwn({ entry, body })) return undefined;
     const connection = this.#context.connection();
-    const [commit, groupInfo, welcome] = await Promise.all([
-      downloadBlob(connection, body.commit),
-      downloadBlob(connection, body.group),
-      this.#keys.epoch === 0 && body.welcome !== null ? downloadBlob(connection, body.welcome) : null,
-    ]);
-    return { commit, groupInfo, welcome };
+    try {
+      const [commit, groupInfo, welcome] = await Promise.all([
+        downloadBlob(connection, body.commit),
+        downloadBlob(connection, body.group),
+        this.#keys.epoch === 0 && body.welcome !== null ? downloadBlob(connection, body.welcome) : null,
+      ]);
+      return { commit, groupInfo, welcome };
+    } catch (error) {
+      // A restored server may lack them: the entry stands all the same, and its commit can't be followed.
+      if (error instanceof ClientError && error.refusal === "NOT_FOUND") return undefined;
+      throw error;
+    }
   }
 
   /** What the log has just judged good is pinned, and announced when it is new about somebody known. */

@@ -31,7 +31,7 @@ const manyComplaints = 256;
 
 /** What a refusal leads to; `again`: what is left is posted once more; `wait`: after the time that the server asks for. */
 export interface Resolution {
-  readonly kind: "again" | "wait" | "upload again" | "exists" | "later";
+  readonly kind: "again" | "wait" | "upload again" | "exists" | "later" | "rest";
   readonly error: ClientError;
 }
 
@@ -156,7 +156,7 @@ export class Poster {
     // It stands after all: an earlier connection had brought it there.
     if (!this.#parts.outbox.items.includes(item)) return { kind: "again", error };
     const judged = judgeRefusal(item, error);
-    if (judged !== "wait") this.#refusals += 1;
+    if (judged !== "wait" && judged !== "rest") this.#refusals += 1;
     const verdict = this.#refusals > maxRefusals ? "later" : judged;
     switch (verdict) {
       case "drop":
@@ -172,6 +172,7 @@ export class Poster {
       case "upload again":
       case "exists":
       case "later":
+      case "rest":
         return { kind: verdict, error };
     }
   }

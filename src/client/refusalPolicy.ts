@@ -1,12 +1,21 @@
 import { askedDelayMs } from "./askedDelay.ts";
 import type { ClientError } from "./clientError.ts";
 import type { OutgoingItem } from "./outbox.ts";
+import { isServerTrouble } from "./serverRest.ts";
 
 /** Longest wait that is sat out; what has to wait longer goes with the next connection, ms. */
 const longestWaitMs = 60_000;
 
 /** What becomes of an own entry that the server refused. */
-export type Verdict = "wait" | "post again" | "sign again" | "upload again" | "drop" | "exists" | "later";
+export type Verdict =
+  | "wait"
+  | "post again"
+  | "sign again"
+  | "upload again"
+  | "drop"
+  | "exists"
+  | "later"
+  | "rest";
 
 /**
  * Decides once the client has caught up with the log, so that what a refusal was about may have passed. A seqno that was
@@ -35,6 +44,6 @@ export function judgeRefusal({ kind }: OutgoingItem, error: ClientError): Verdic
       // Nothing is ever signed behind an own commit, so its seqno is free again.
       return kind === "membership" ? "drop" : "later";
     default:
-      return "later";
+      return isServerTrouble(error) ? "rest" : "later";
   }
 }

@@ -139,7 +139,9 @@ export class Session {
     return answer;
   }
 
-  async #resume(connection: Connection, ticket: Uint8Array): Promise<AnswerTo<"login">> {
+  async #resume(connection: Connection): Promise<AnswerTo<"login">> {
+    const ticket = this.#ticket;
+    if (ticket === undefined) throw new ClientError("CONNECTION_LOST", "the connection was lost again");
     try {
       return await this.#authenticate(connection, { type: "resume", ticket });
     } catch (error) {
@@ -170,22 +172,23 @@ export class Session {
   async #reenter(): Promise<void> {
     await this.connect();
     const connection = this.#connection;
-    const ticket = this.#ticket;
-    if (connection === undefined || ticket === undefined)
-      throw new ClientError("CONNECTION_LOST", "the connection was lost again");
+    if (connection === undefined) throw new ClientError("CONNECTION_LOST", "the connection was lost again");
     try {
-      const answer = await this.#resume(connection, ticket);
+      const waiting = this.#options.route.needsLogin ? waitingOf(await this.#resume(connection)) : undefined;
       if (this.connection === undefined || !this.isMending)
         throw new ClientError("CONNECTION_LOST", "the connection was lost again");
       this.#reconnection?.succeeded();
       this.#options.onEvent({ event: "connection", state: "back" });
-      this.#settleIn(connection, waitingOf(answer)).catch((error: unknown) =>
-        this.#unsettled(connection, error),
-      );
+      this.#settleIn(connection, waiting).catch((error: unknown) => this.#unsettled(connection, error));
     } catch (error) {
       connection.close(new ClientError("CONNECTION_LOST", "the login failed"));
       throw error;
     }
+  }
+
+  /** Whether a lost connection can come back without anybody's doing. */
+  get #canReenter(): boolean {
+    return this.#ticket !== undefined || !this.#options.route.needsLogin;
   }
 
   /** Catching up failed as a whole: perhaps the next connection is better. */
@@ -268,8 +271,7 @@ export class Session {
     // An attempt to bring it back sees for itself that it failed; something may have been posted already.
     else if (this.isMending) {
       if (wasIn) this.#user.interrupted();
-    } else if (wasIn && this.#ticket !== undefined && this.#reconnection?.start(reason))
-      this.#user.interrupted();
+    } else if (wasIn && this.#canReenter && this.#reconnection?.start(reason)) this.#user.interrupted();
     else this.#leave(reason);
   }
 

@@ -196,7 +196,9 @@ export class Upkeep {
     const { state } = log;
     if (state === undefined || !this.#mayTry(state)) return;
     const batch = vault.batch();
-    const { commit, device } = await this.#make(action, state, connection);
+    const made = await this.#make(action, state, connection).catch(ifLost);
+    if (made === undefined) return;
+    const { commit, device } = made;
     const pending: PendingRecord = {
       action,
       device,
@@ -270,6 +272,11 @@ export class Upkeep {
     const commit = await groups.rejoin({ current, groupInfo, device, predecessor: replaced?.fingerprint });
     return { commit, device: idOf(device) };
   }
+}
+
+/** A restored server may lack the newest GroupInfo: then there is no way in before somebody else's next commit. */
+function ifLost(error: unknown): undefined {
+  if (!(error instanceof ClientError && error.refusal === "NOT_FOUND")) throw error;
 }
 
 function isRowOf(state: LogState, fingerprint: Hex, username: string): boolean {

@@ -19,6 +19,7 @@ export const collections = [
   "ratchet",
   "group",
   "pending",
+  "epoch",
   "outgoing",
   "opening",
   "replaced",

@@ -123,6 +123,16 @@ export const pendingSchema = object({
 });
 export type PendingRecord = SchemaType<typeof pendingSchema>;
 
+/** Newest epochs of a conversation whose public parts are kept. */
+export const maxEpochs = 16;
+
+/** `epoch`, by `<conversation>/<epoch>`: what the entry that opened it names, should the server lose it. Nothing secret. */
+export const epochSchema = object({
+  commit: base64({ min: 1, max: maxBlobBytes }),
+  welcome: nullable(base64({ min: 1, max: maxBlobBytes })),
+  group: base64({ min: 1, max: maxBlobBytes }),
+});
+
 /** `outgoing`, by `<conversation>/<order>`: an own entry that does not stand in the log yet. */
 export const outgoingSchema = object({
   kind: oneOf(["create", "message", "membership", "acknowledge", "leave"]),

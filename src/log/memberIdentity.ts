@@ -38,6 +38,6 @@ export function authorityOf({ chain }: VerifiedCertificate): Hex {
   return encodeHex(sha256(anchor.publicKey.spki));
 }
 
-function isServer(certificate: Certificate): boolean {
+export function isServer(certificate: Certificate): boolean {
   return certificate.extendedKeyUsage?.includes(oids.serverAuth) === true;
 }

@@ -43,6 +43,10 @@ export class CertificateBook {
     }
   }
 
+  has(fingerprint: Hex): boolean {
+    return this.#paths.find(fingerprint) !== undefined;
+  }
+
   /** @returns whether it is at hand and revoked; one that is not valid at that time has other reasons to be out */
   isRevoked(fingerprint: Hex, atMs: number): boolean {
     const { crls, version } = this.#revocation;

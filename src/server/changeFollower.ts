@@ -3,6 +3,7 @@ import type { Change, ChangeListener } from "../store/changeFeed.ts";
 import type { AccountWatch } from "./accountWatch.ts";
 import { describeError } from "./describeError.ts";
 import type { Relay } from "./relay.ts";
+import type { Restoration } from "./restoration.ts";
 import type { Services } from "./services.ts";
 import type { SharedCrls } from "./sharedCrls.ts";
 import { tellDeliveryMark } from "./takeDeliveryMarks.ts";
@@ -12,6 +13,7 @@ const retryMs = 1_000;
 
 type FollowerServices = Pick<Services, "store" | "sessions" | "deliveryMarks" | "log"> & {
   readonly relay: Relay;
+  readonly restoration: Restoration;
   readonly accountWatch: AccountWatch;
   /** `undefined`: this server goes by no list. */
   readonly sharedCrls: SharedCrls | undefined;
@@ -29,7 +31,7 @@ export class ChangeFollower implements ChangeListener {
   }
 
   changed(change: Change): void {
-    const { relay, accountWatch, sharedCrls } = this.#services;
+    const { relay, restoration, accountWatch, sharedCrls } = this.#services;
     switch (change.kind) {
       case "log":
         void relay.follow(change);
@@ -47,12 +49,16 @@ export class ChangeFollower implements ChangeListener {
       case "crl":
         sharedCrls?.exchangeSoon();
         break;
+      case "restoring":
+        restoration.changed();
+        break;
     }
   }
 
   missed(): void {
-    const { relay, accountWatch, sharedCrls, log } = this.#services;
+    const { relay, restoration, accountWatch, sharedCrls, log } = this.#services;
     log("WARNING", "The connection on which the database tells of other servers was lost: catching up");
+    restoration.changed();
     relay.forgetReaders();
     accountWatch.checkAll();
     sharedCrls?.exchangeSoon();

@@ -29,30 +29,36 @@ export interface FollowedLog {
 export class ConversationLogs {
   readonly #store: LogStore;
   readonly #certificates: CertificateBook;
+  readonly #onLost: (conversation: Hex) => Promise<void>;
   readonly #followed = new BoundedCache<Hex, FollowedLog>(maxLogs);
 
-  constructor(store: LogStore, certificates: CertificateBook) {
+  /** @param onLost the store has fewer entries of a log than it once had */
+  constructor(store: LogStore, certificates: CertificateBook, onLost: (conversation: Hex) => Promise<void>) {
     this.#store = store;
     this.#certificates = certificates;
+    this.#onLost = onLost;
   }
 
   /** @returns the log up to its end, or `undefined` when there is none */
   async open(conversation: Hex): Promise<FollowedLog | undefined> {
+    const known = this.#followed.find(conversation);
     const size = await this.#store.size(conversation);
+    // What was durable is gone: nothing may come to stand in its place.
+    const isShorter = known !== undefined && known.state.size > size;
+    if (isShorter && (await this.#store.expired(conversation)) === undefined)
+      await this.#onLost(conversation);
     if (size === 0) return undefined;
-    let log = this.#followed.find(conversation);
-    if (log?.state.size !== size) {
-      const from = log !== undefined && log.state.size < size ? log : undefined;
-      try {
-        log = await this.#follow(conversation, size, from);
-      } catch (error) {
-        // It may have expired while it was being read.
-        if ((await this.#store.size(conversation)) === 0) return undefined;
-        throw error;
-      }
+    if (known?.state.size === size) return known;
+    const isBehind = known !== undefined && known.state.size < size;
+    try {
+      const log = await this.#follow(conversation, size, isBehind ? known : undefined);
       this.#followed.keep(conversation, log);
+      return log;
+    } catch (error) {
+      // It may have expired while it was being read.
+      if ((await this.#store.size(conversation)) === 0) return undefined;
+      throw error;
     }
-    return log;
   }
 
   /** @returns the state of the first `size` entries, which are there */
@@ -145,7 +151,7 @@ function sound<T>(judge: () => T): T {
 }
 
 /** The certificates that the rules look at for this entry. */
-function certificatesOf(entry: Entry): Hex[] {
+export function certificatesOf(entry: Entry): Hex[] {
   if (entry.kind !== "create" && entry.kind !== "membership") return [entry.sender];
   try {
     const body = decodeBody(entry);

@@ -59,7 +59,7 @@ export async function fetchEntries(
   { id, conversation, from, limit }: Requested<"fetch_entries">,
   { person }: Member,
   services: Pick<Services, "store" | "identity" | "now" | "retentionDays">,
-): Promise<ServerMessage> {
+): Promise<Extract<ServerMessage, { type: "entries" }>> {
   const { log } = services.store;
   const visibleSize = await log.visibleSize(conversation, person);
   if (visibleSize === 0) throw await missingConversation(services, conversation);

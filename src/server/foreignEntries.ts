@@ -50,6 +50,12 @@ export class ForeignEntries {
     this.#readers.clear();
   }
 
+  /** The logs may be shorter than they were. */
+  forget(): void {
+    this.#told.clear();
+    this.#readers.clear();
+  }
+
   /** Tells those who are online what they have not been told. @throws {StoreError} {Refusal} */
   async tell({ conversation, from: changedFrom, size, members }: LogChange): Promise<void> {
     const { store, sessions, meter } = this.#services;

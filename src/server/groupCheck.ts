@@ -61,7 +61,8 @@ export async function checkGroup(
   return blobs;
 }
 
-function namedBlobs({ commit, welcome, group }: CreateBody | MembershipBody): NamedBlob[] {
+/** @returns what the body names */
+export function namedBlobs({ commit, welcome, group }: CreateBody | MembershipBody): NamedBlob[] {
   const blobs: NamedBlob[] = [
     { sha256: commit, role: "commit" },
     { sha256: group, role: "group" },

@@ -1,6 +1,7 @@
 import { decodeHex, type Hex } from "../base/hex.ts";
 import type { LogState } from "../log/conversationLog.ts";
 import { compareRosters } from "../log/membership.ts";
+import type { LogChange } from "../store/changeFeed.ts";
 import type { CheckpointRecord, LogAppend, NewEntry } from "../store/logStore.ts";
 import type { JudgedEntry } from "./entryJudge.ts";
 import { encodeLogState } from "./logStateRecord.ts";
@@ -52,4 +53,9 @@ function membersOf({ before, after, index }: JudgedEntry): LogAppend["members"] 
     ...removed.map(({ fingerprint }) => ({ change: "gone" as const, fingerprint, index })),
     ...added.map(({ fingerprint }) => ({ change: "joined" as const, fingerprint, index })),
   ];
+}
+
+/** @returns how the log changes with it */
+export function logChangeOf({ conversation, expectedSize: from, entries, members }: LogAppend): LogChange {
+  return { kind: "log", conversation, from, size: from + entries.length, members: members.length > 0 };
 }

@@ -7,9 +7,10 @@ import { type Delivery, deliver } from "./delivery.ts";
 import { describeError } from "./describeError.ts";
 import { type JudgedEntry, type Judgement, judgePosts, type Post } from "./entryJudge.ts";
 import { type Deliveries, type ForeignEntries, noDeliveries } from "./foreignEntries.ts";
-import { logAppendOf } from "./logAppend.ts";
+import { logAppendOf, logChangeOf } from "./logAppend.ts";
 import { expiredConversation, hasExpired } from "./missingConversation.ts";
 import { Refusal, refused } from "./refusal.ts";
+import type { Restoration } from "./restoration.ts";
 import type { Services } from "./services.ts";
 
 /** How often somebody else may append to the log while a batch is judged; after that it is judged when it is its turn. */
@@ -20,7 +21,7 @@ const maxConflictsInTurn = 8;
 type WriterServices = Pick<
   Services,
   "store" | "identity" | "certificates" | "limits" | "now" | "sessions" | "log" | "meter" | "retentionDays"
-> & { readonly logs: ConversationLogs };
+> & { readonly logs: ConversationLogs; readonly restoration: Restoration };
 
 /** A batch as it was judged after what the log held. */
 interface Judged {
@@ -91,13 +92,13 @@ export class LogWriter {
       return { judged, outcome: judged.append && (await log.append(judged.append)) };
     } catch (error) {
       const append = asked.at(-1);
-      if (append !== undefined) this.#onUnknown(changeOf(append));
+      if (append !== undefined) this.#onUnknown(logChangeOf(append));
       throw error;
     }
   }
 
   async #judge(conversation: Hex, posts: readonly Post[]): Promise<Judged> {
-    const { logs, identity, now } = this.#services;
+    const { logs, identity, now, restoration } = this.#services;
     const log = await logs.open(conversation);
     const expired = log === undefined ? await expiredConversation(this.#services, conversation) : undefined;
     if (expired !== undefined) throw expired;
@@ -105,8 +106,11 @@ export class LogWriter {
     const context = await logs.prepare(conversation, log?.roots, entries);
     const judgements = await judgePosts(this.#services, log, posts, context);
     const accepted = judgements.flatMap((one) => (one.kind === "accepted" ? [one.judged] : []));
+    const [first] = accepted;
     const last = accepted.at(-1);
-    if (last === undefined) return { log, judgements, accepted, append: undefined };
+    if (first === undefined || last === undefined) return { log, judgements, accepted, append: undefined };
+    const hindrance = await restoration.hindrance(conversation, (first.before ?? first.after).roster);
+    if (hindrance !== undefined) return { log, ...heldBack(judgements, hindrance) };
     const checkpoint = signState(last.after, identity, Math.max(now(), last.at));
     return { log, judgements, accepted, append: logAppendOf(accepted, checkpoint) };
   }
@@ -186,10 +190,17 @@ function refusalFor(
   return { post: naming.post, refusal };
 }
 
-function deliveryOf({ post, index, at, audience }: JudgedEntry): Delivery {
-  return { index, at, line: post.line, audience, post };
+/** Nothing may come to stand now; what is refused, or stands already, is answered as always. */
+function heldBack(judgements: readonly Judgement[], refusal: Refusal): Omit<Judged, "log"> {
+  return {
+    judgements: judgements.map((one) =>
+      one.kind === "accepted" ? { kind: "refused", post: one.judged.post, refusal } : one,
+    ),
+    accepted: [],
+    append: undefined,
+  };
 }
 
-function changeOf({ conversation, expectedSize: from, entries, members }: LogAppend): LogChange {
-  return { kind: "log", conversation, from, size: from + entries.length, members: members.length > 0 };
+function deliveryOf({ post, index, at, audience }: JudgedEntry): Delivery {
+  return { index, at, line: post.line, audience, post };
 }

@@ -1,29 +1,27 @@
 import type { Certificate } from "../pki/certificate.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { Account } from "../store/accountStore.ts";
+import type { KeyPackageCount } from "../store/keyPackageStore.ts";
 import type { LoginRequest } from "../wire/loginMessages.ts";
+import type { OfferedOperator } from "../wire/operatorMessages.ts";
 import type { Request } from "../wire/sessionMessages.ts";
 import type { Accounts, Entry } from "./accounts.ts";
+import type { AccountWatch } from "./accountWatch.ts";
 import type { Connection } from "./connection.ts";
 import { HeldCertificate } from "./heldCertificate.ts";
+import { offeredOperator } from "./offeredOperator.ts";
 import { certificateRecord } from "./person.ts";
 import { Refusal } from "./refusal.ts";
 import { answerFailure } from "./requestFailure.ts";
 import type { RequestReader } from "./requests.ts";
-import type { ServerLimits } from "./serverLimits.ts";
-import type { ServerLog } from "./serverLog.ts";
-import type { ServerMeter } from "./serverMeter.ts";
+import type { Services } from "./services.ts";
 import type { Member } from "./sessionRegistry.ts";
 import type { Ticket } from "./tickets.ts";
 import { timed } from "./timed.ts";
 
-export interface LoginServices {
+export interface LoginServices extends Services {
   readonly accounts: Accounts;
-  readonly anchors: readonly Certificate[];
-  readonly limits: ServerLimits;
-  readonly now: () => number;
-  readonly log: ServerLog;
-  readonly meter: ServerMeter;
+  readonly accountWatch: AccountWatch;
 }
 
 /** Who is on the other end of a channel that has been established. */
@@ -44,15 +42,22 @@ export interface LoggedIn {
     /** Of the request. */
     readonly id: number;
     readonly ticket: Ticket;
+    /** Which of the account's sessions it begins. */
+    readonly number: number;
+    /** The key packages that wait for its certificate. */
+    readonly waiting: KeyPackageCount;
+    readonly operator: OfferedOperator | undefined;
   };
 }
 
+/** @returns who logged in or registered, once the store has given everything that the answer says */
 export async function logIn(
   connection: Connection,
   reader: RequestReader,
   peer: Peer,
-  { accounts, anchors, limits, now, log, meter }: LoginServices,
+  services: LoginServices,
 ): Promise<LoggedIn> {
+  const { accounts, accountWatch, certificates, store, limits, now, log, meter } = services;
   let hasResumed = false;
   connection.deadlineMs = performance.now() + limits.loginMs;
   for (;;) {
@@ -71,11 +76,16 @@ export async function logIn(
         () => authenticate(request, peer, accounts),
         (outcome, seconds) => meter.request(request.type, outcome, seconds),
       );
-      return {
-        member: memberOf(account, peer, { anchors, nowMs: now() }),
-        login: { id: request.id, ticket },
-      };
+      const member = memberOf(account, peer, { anchors: services.anchors, nowMs: now() });
+      await certificates.load([member.fingerprint]);
+      const waiting = await store.keyPackages.count(member.fingerprint, now());
+      const operator = await offeredOperator(services);
+      // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
+      connection.requireOpen();
+      const number = await accountWatch.begin(account.id);
+      return { member, login: { id: request.id, ticket, number, waiting, operator } };
     } catch (error) {
+      connection.requireOpen();
       answerFailure(error, request, { connection, tag: peer.tag, log });
       await connection.whenWritable();
       connection.deadlineMs = performance.now() + limits.loginMs;

@@ -40,11 +40,12 @@ export class OperatorSessions {
 
   /** Never rejects. */
   async #run(connection: InnerConnection): Promise<void> {
-    const { log, sessions } = this.#services;
+    const { log, sessions, certificates } = this.#services;
     const entrance = { member: this.#member(), login: undefined };
     const session = new ClientSession(connection, entrance, this.#services);
     log("INFO", `${tag} Operator attached: ${visible(session.member.username)}`);
     try {
+      await certificates.load([session.member.fingerprint]);
       await session.run(new RequestReader(), entrance);
     } catch (error) {
       const expected =

@@ -3,6 +3,7 @@ import type { Store } from "../store/store.ts";
 import type { OwnIdentity } from "./ownIdentity.ts";
 import type { Revocation } from "./revocation.ts";
 import { ServerError } from "./serverError.ts";
+import type { StoreWatch } from "./storeWatch.ts";
 
 /** A store that takes longer than this for one small read is as good as gone. */
 const probeMs = 2_000;
@@ -11,6 +12,7 @@ const goodForMs = 1_000;
 
 interface Watched {
   readonly store: Pick<Store, "log">;
+  readonly watch: Pick<StoreWatch, "isReachable">;
   readonly identity: OwnIdentity;
   readonly revocation: Revocation;
   readonly now: () => number;
@@ -33,7 +35,7 @@ export class Readiness {
   /** @returns why nobody can be served at the moment, `undefined` when they can */
   async unready(): Promise<string | undefined> {
     if (this.#stopping) return "shutting down";
-    const { identity, revocation, now } = this.#watched;
+    const { identity, revocation, watch, now } = this.#watched;
     const { certificate } = identity.verified;
     if (now() >= certificate.notAfterMs + 1000) return "the server's certificate has expired";
     if (revocation.isRevoked(identity.verified)) return "the server's certificate is revoked";
@@ -43,7 +45,9 @@ export class Readiness {
       if (error instanceof ServerError) return "the revocation list is overdue";
       throw error;
     }
-    return (await this.#storeAnswers()) ? undefined : "the store does not answer";
+    if (!(await this.#storeAnswers())) return "the store does not answer";
+    // One whose disk is full answers all the same.
+    return watch.isReachable ? undefined : "the store fails";
   }
 
   /** One probe at a time, however many ask. */

@@ -10,6 +10,7 @@ import { ForeignEntries } from "./foreignEntries.ts";
 import { LogWriter } from "./logWriter.ts";
 import { tellReceipt } from "./receipts.ts";
 import { Refusal, refusalOf, refused } from "./refusal.ts";
+import type { Restoration } from "./restoration.ts";
 import type { ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import type { Session } from "./sessionRegistry.ts";
@@ -35,7 +36,7 @@ type RelayServices = Pick<
   | "log"
   | "meter"
   | "retentionDays"
-> & { readonly logs: ConversationLogs };
+> & { readonly logs: ConversationLogs; readonly restoration: Restoration };
 
 /** What waits for its turn at one log; while there is something, somebody works on it. */
 interface Work {
@@ -105,6 +106,11 @@ export class Relay {
     this.#foreign.forgetReaders();
   }
 
+  /** The logs may be shorter than they were, and have other members. */
+  forgetLogs(): void {
+    this.#foreign.forget();
+  }
+
   /** From now on posts are refused with `UNAVAILABLE`. */
   refuseNewPosts(): void {
     this.#closing = true;
@@ -143,7 +149,8 @@ export class Relay {
       } catch (error) {
         // Whether the entries are durable is unknown; the clients post again, and the size of the log will tell.
         const refusal = refusalOf(error);
-        if (!(error instanceof Refusal))
+        // That the store fails is told once, by whoever watches it.
+        if (refusal.code === "INTERNAL")
           this.#services.log("ERROR", `conversation ${conversation}: ${describeError(error)}`);
         for (const post of batch) post.answer(refused(post.id, refusal));
       }
@@ -158,8 +165,8 @@ export class Relay {
 
   /** What others have done: first their entries, then the receipts over them. */
   async #tell(conversation: Hex, work: Work): Promise<void> {
-    const { news, receipts } = work;
-    work.news = undefined;
+    const { receipts } = work;
+    const news = this.#newsOf(conversation, work);
     try {
       if (news !== undefined) await this.#foreign.tell(news);
       for (const size of receipts) {
@@ -175,6 +182,15 @@ export class Relay {
       const reason = describeError(error);
       this.#services.log("ERROR", `conversation ${conversation}: not told what others did: ${reason}`);
     }
+  }
+
+  /** @returns what is to be told now, with what could not be told when it came: nothing of the log goes before that */
+  #newsOf(conversation: Hex, work: Work): LogChange | undefined {
+    const late = this.#late.get(conversation);
+    const news = work.news === undefined ? late : merged(late, work.news);
+    this.#late.delete(conversation);
+    work.news = undefined;
+    return news;
   }
 
   #retry(news: LogChange): void {

@@ -16,7 +16,8 @@ export function answerFailure(
   },
 ): void {
   const refusal = refusalOf(error);
-  if (refusal.code === "INTERNAL" || refusal.cause === error)
+  // That the store fails is told once, by whoever watches it.
+  if (refusal.code === "INTERNAL")
     to.log("ERROR", `${to.tag} ${request.type} failed: ${describeError(error)}`);
   else if (isLoginType(request.type)) to.log("WARNING", `${to.tag} ${request.type} refused: ${refusal.code}`);
   to.connection.send(refused(request.id, refusal));

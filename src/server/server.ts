@@ -14,7 +14,6 @@ import { DeliveryMarks } from "./deliveryMarks.ts";
 import { EndingWatch } from "./endingWatch.ts";
 import { ExpiryWatch } from "./expiryWatch.ts";
 import { Listener } from "./listener.ts";
-import { measuredStore } from "./measuredStore.ts";
 import { OperatorSessions } from "./operatorSessions.ts";
 import { OwnIdentity, type ServerIdentity } from "./ownIdentity.ts";
 import { PasswordHasher } from "./passwordHasher.ts";
@@ -22,6 +21,7 @@ import { certificateRecord } from "./person.ts";
 import { Readiness } from "./readiness.ts";
 import { Relay } from "./relay.ts";
 import { replaceCrl } from "./replaceCrl.ts";
+import { Restoration } from "./restoration.ts";
 import { type CrlPolicy, Revocation } from "./revocation.ts";
 import { type ConnectionServices, runSession } from "./runSession.ts";
 import { ServerError } from "./serverError.ts";
@@ -33,6 +33,7 @@ import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import { type Member, SessionRegistry } from "./sessionRegistry.ts";
 import { SharedCrls } from "./sharedCrls.ts";
+import { StoreWatch } from "./storeWatch.ts";
 import { sweep } from "./sweep.ts";
 import { Tickets } from "./tickets.ts";
 import { TokenBuckets } from "./tokenBuckets.ts";
@@ -75,6 +76,8 @@ export type OnlineMember = Pick<Member, "username" | "email" | "address" | "sinc
 export interface RunningServer extends ServerGauges {
   readonly host: string;
   readonly port: number;
+  /** Whether the store works, as far as the requests since have shown. */
+  readonly isStoreReachable: boolean;
   /** Who is logged in, the server's operator apart. */
   online(): readonly OnlineMember[];
   /**
@@ -109,7 +112,8 @@ export interface RunningServer extends ServerGauges {
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { host, now, log, random, registration, anchors, offersOperator = true, meter = noMeter } = options;
-  const store = meter === noMeter ? options.store : measuredStore(options.store, meter);
+  const watch = new StoreWatch({ store: options.store, meter, now, log });
+  const { store } = watch;
   const limits: ServerLimits = { ...defaultLimits, ...options.limits };
   const revocation = new Revocation({
     anchors,
@@ -146,9 +150,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     log,
     meter,
   };
-  const readiness = new Readiness(shared);
-  const logs = new ConversationLogs(store.log, certificates);
-  const relay = new Relay({ ...shared, logs });
+  const readiness = new Readiness({ ...shared, watch });
+  const restoration = new Restoration(shared, () => relay.forgetLogs());
+  const logs = new ConversationLogs(store.log, certificates, (one) => restoration.lost(one));
+  const relay = new Relay({ ...shared, logs, restoration });
   const accountWatch = new AccountWatch(shared);
   const passwords = new PasswordHasher(limits);
   const verifyClient = clientVerifier(shared);
@@ -159,7 +164,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const inProgress = new WorkInProgress();
   const services: ConnectionServices = {
     ...shared,
-    ...{ logs, relay, tickets, endings, accountWatch },
+    ...{ logs, relay, restoration, tickets, endings, accountWatch },
     accounts: new Accounts({ ...shared, passwords, tickets }),
     handshakeTurns: new HandshakeTurns(inProgress),
     inProgress,
@@ -168,8 +173,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   const sharedCrls =
     options.crl === undefined ? undefined : new SharedCrls(shared, (file) => void replaceCrl(shared, file));
-  const follower = new ChangeFollower({ ...shared, relay, accountWatch, sharedCrls });
+  const follower = new ChangeFollower({ ...shared, relay, restoration, accountWatch, sharedCrls });
   const endFollowing = await store.changes?.follow(follower);
+  await restoration.open();
   // One that came before this was not heard of.
   sharedCrls?.exchangeSoon();
   const running = new Set<Promise<void>>();
@@ -212,6 +218,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       listener.stop(),
     ]);
     await Promise.all(running);
+    watch.stop();
     await store.close();
     log("INFO", "Server stopped");
   };
@@ -233,6 +240,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
     get crlNextUpdateMs() {
       return revocation.nextDue?.nextUpdateMs;
+    },
+    get isStoreReachable() {
+      return watch.isReachable;
     },
     unready: () => readiness.unready(),
     online: () =>

@@ -1,7 +1,6 @@
 import { ChannelError } from "../channel/channelError.ts";
 import type { LoginRequest } from "../wire/loginMessages.ts";
 import type { Request, ServerMessage } from "../wire/sessionMessages.ts";
-import type { AccountWatch } from "./accountWatch.ts";
 import { fetchBlob, putBlob } from "./blobs.ts";
 import type { Connection } from "./connection.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
@@ -9,25 +8,27 @@ import { describeError } from "./describeError.ts";
 import { fetchCertificates, fetchEntries, listConversations } from "./directory.ts";
 import type { EndingWatch } from "./endingWatch.ts";
 import { fetchKeyPackages, fetchOperatorKeyPackage, publishKeyPackages } from "./keyPackages.ts";
-import { offeredOperator } from "./offeredOperator.ts";
+import type { LoggedIn } from "./login.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf, tryLater } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
 import { releasePair } from "./releasePair.ts";
 import { answerFailure, encodeWellFormed } from "./requestFailure.ts";
 import type { RequestReader } from "./requests.ts";
+import type { Restoration } from "./restoration.ts";
+import { returnEntries } from "./returnedEntries.ts";
 import { bytesPerWorkToken } from "./serverLimits.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
 import { takeDeliveryMarks } from "./takeDeliveryMarks.ts";
-import type { Ticket, Tickets } from "./tickets.ts";
+import type { Tickets } from "./tickets.ts";
 import { timed } from "./timed.ts";
 import { nextTurn, TimeSlice, type WorkInProgress } from "./turns.ts";
 
 export interface SessionServices extends Services {
-  readonly accountWatch: AccountWatch;
   readonly logs: ConversationLogs;
   readonly relay: Relay;
+  readonly restoration: Restoration;
   readonly tickets: Tickets;
   readonly endings: EndingWatch;
   readonly inProgress: WorkInProgress;
@@ -45,7 +46,7 @@ export type SessionConnection = Pick<
 /** How a member has come in: with a login that is still to be answered, or as the operator, who needs none. */
 export interface Entrance {
   readonly member: Member;
-  readonly login: { readonly id: number; readonly ticket: Ticket } | undefined;
+  readonly login: LoggedIn["login"] | undefined;
 }
 
 /** A member's requests, in the order in which they come. */
@@ -54,7 +55,8 @@ export class ClientSession implements Session {
   readonly ticket: Session["ticket"];
   readonly #connection: SessionConnection;
   readonly #services: SessionServices;
-  #number = 0;
+  /** The operator has no account, and one session at each node. */
+  readonly number: number;
   #postsInFlight = 0;
   #postBytesInFlight = 0;
   #wake: (() => void) | undefined;
@@ -64,12 +66,9 @@ export class ClientSession implements Session {
     this.#connection = connection;
     this.member = entrance.member;
     const { hash, lastEnding } = entrance.login?.ticket ?? {};
+    this.number = entrance.login?.number ?? 0;
     this.ticket = hash === undefined || lastEnding === undefined ? undefined : { hash, lastEnding };
     this.#services = services;
-  }
-
-  get number(): number {
-    return this.#number;
   }
 
   send(message: ServerMessage): void {
@@ -86,7 +85,7 @@ export class ClientSession implements Session {
 
   /** Answers the login and then everything else until the connection ends. @throws what ended it */
   async run(reader: RequestReader, entrance: Entrance): Promise<never> {
-    await this.#welcome(entrance);
+    this.#welcome(entrance);
     const slice = new TimeSlice();
     for (let isFirst = true; ; isFirst = false) {
       const bytes = await this.#connection.receive();
@@ -121,16 +120,9 @@ export class ClientSession implements Session {
     return true;
   }
 
-  async #welcome({ login }: Entrance): Promise<void> {
-    const { store, now, revocation, certificates, sessions, accountWatch, endings } = this.#services;
-    const { account, fingerprint, username, email } = this.member;
-    await certificates.load([fingerprint]);
-    const waiting = await store.keyPackages.count(fingerprint, now());
-    const operator = await offeredOperator(this.#services);
-    // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
-    this.#connection.requireOpen();
-    // The operator has no account, and one session at each node.
-    this.#number = account === undefined ? 0 : await accountWatch.begin(account);
+  #welcome({ login }: Entrance): void {
+    const { now, revocation, sessions, endings } = this.#services;
+    const { username, email } = this.member;
     // A CRL may have come since the handshake; from here on it finds this session.
     if (revocation.isRevoked(this.member.certificate.verified))
       throw new ChannelError("CERTIFICATE_REVOKED", "the certificate of this client is revoked");
@@ -146,10 +138,10 @@ export class ClientSession implements Session {
         username,
         email,
         time: now(),
-        one_time_key_packages: waiting.oneTime,
-        last_resort_key_package: waiting.lastResort,
+        one_time_key_packages: login.waiting.oneTime,
+        last_resort_key_package: login.waiting.lastResort,
         ticket: login.ticket.bytes,
-        operator: operator ?? null,
+        operator: login.operator ?? null,
       });
     for (const { der } of revocation.crls) this.send({ type: "crl", crl: der });
   }
@@ -243,6 +235,10 @@ export class ClientSession implements Session {
         return takeDeliveryMarks(request, member, services);
       case "release_pair":
         return releasePair(request, member, services);
+      case "return_entries":
+        return returnEntries(request, this, services);
+      case "logs_returned":
+        return this.#logsReturned(request.id);
       case "register":
       case "login":
       case "change_password":
@@ -250,6 +246,11 @@ export class ClientSession implements Session {
       case "resume":
         throw new Refusal("UNEXPECTED", "this connection is logged in already");
     }
+  }
+
+  async #logsReturned(id: number): Promise<ServerMessage> {
+    await this.#services.restoration.heard(this.member);
+    return { type: "logs_noted", id };
   }
 
   #fail(error: unknown, request: { id: number; type: string }): void {

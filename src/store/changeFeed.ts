@@ -8,6 +8,8 @@ export type Change =
   | { readonly kind: "account"; readonly account: number }
   /** There is a newer revocation list. */
   | { readonly kind: "crl" }
+  /** A wait has begun, see `RestorationStore`. */
+  | { readonly kind: "restoring" }
   | DeliveredChange;
 
 /** A member says that it has received so many entries. Not stored anywhere: what it is, is here. */

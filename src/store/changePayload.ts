@@ -3,7 +3,7 @@ import type { Change } from "./changeFeed.ts";
 
 /**
  * A change as text, one form a kind: `log <conversation> <from> <size>`, with ` members` behind it when these are others
- * now; `receipt <conversation> <size>`; `account <id>`; `crl`;
+ * now; `receipt <conversation> <size>`; `account <id>`; `crl`; `restoring`;
  * `delivered <conversation> <member> <size>`.
  */
 export function formatChange(change: Change): string {
@@ -17,7 +17,8 @@ export function formatChange(change: Change): string {
     case "account":
       return `account ${change.account}`;
     case "crl":
-      return "crl";
+    case "restoring":
+      return change.kind;
     case "delivered":
       return `delivered ${change.conversation} ${change.member} ${change.size}`;
   }
@@ -47,6 +48,7 @@ export function parseChange(text: string): Change | undefined {
       return account === undefined || rest.length > 0 ? undefined : { kind, account };
     }
     case "crl":
+    case "restoring":
       return fields.length > 0 ? undefined : { kind };
     case "delivered": {
       const [conversation = "", member = "", sizeText, ...rest] = fields;

@@ -202,6 +202,20 @@ const migrations: readonly string[] = [
   CREATE INDEX expired_conversations_remains ON expired_conversations (remains) WHERE remains IS NOT NULL;
   CREATE INDEX blob_references_conversation ON blob_references (conversation, entry_index);
   `,
+  `
+  -- Whether the store was put back to an older state, who has been heard since, and which logs wait when not all do.
+  CREATE TABLE restoration (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    stage TEXT NOT NULL CHECK (stage IN ('copied', 'waiting', 'claimed', 'over')),
+    at    INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE restoration_heard (
+    fingerprint TEXT PRIMARY KEY
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE restoration_claims (
+    conversation TEXT PRIMARY KEY
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 export const schemaVersion = migrations.length;
@@ -231,6 +245,11 @@ export function migrate(db: Database): void {
     if (db.inTransaction) db.run("ROLLBACK");
     throw error;
   }
+}
+
+/** @returns whether the file is one of ours, of this version */
+export function isStore(db: Database): boolean {
+  return currentVersion(db) === schemaVersion;
 }
 
 /** An empty database has version 0. @throws {StoreError} `NOT_A_STORE` when it belongs to some other program */

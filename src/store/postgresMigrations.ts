@@ -215,6 +215,25 @@ const migrations: readonly string[] = [
   CREATE INDEX expired_conversations_remains ON expired_conversations (remains) WHERE remains IS NOT NULL;
   CREATE INDEX blob_references_conversation ON blob_references (conversation, entry_index);
   `,
+  `
+  -- Whether the store was put back to an older state, who has been heard since, and which logs wait when not all do.
+  CREATE TABLE restoration (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    stage TEXT NOT NULL CHECK (stage IN ('copied', 'waiting', 'claimed', 'over')),
+    at    BIGINT NOT NULL
+  );
+  CREATE TABLE restoration_heard (
+    fingerprint TEXT COLLATE "C" PRIMARY KEY
+  );
+  CREATE TABLE restoration_claims (
+    conversation TEXT COLLATE "C" PRIMARY KEY
+  );
+  -- Where the tables are, to notice that they have come from elsewhere.
+  CREATE TABLE store_place (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    place TEXT NOT NULL
+  );
+  `,
 ];
 
 export const postgresSchemaVersion = migrations.length;

@@ -13,6 +13,7 @@ import { PostgresKeyPackages } from "./postgresKeyPackages.ts";
 import { PostgresLog } from "./postgresLog.ts";
 import { migratePostgres, unfitReason } from "./postgresMigrations.ts";
 import { PostgresReceipts } from "./postgresReceipts.ts";
+import { markCopy, PostgresRestoration } from "./postgresRestoration.ts";
 import { sweepPostgres } from "./postgresSweep.ts";
 import { PostgresTickets } from "./postgresTickets.ts";
 import type { Store } from "./store.ts";
@@ -69,6 +70,7 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
     blobs: new PostgresBlobs(db),
     log: new PostgresLog(db, changes),
     receipts: new PostgresReceipts(db, changes),
+    restoration: new PostgresRestoration(db, changes),
     changes,
     crls: new PostgresCrls(db, changes),
     sweep: (request) => sweepPostgres(db, request),
@@ -93,6 +95,7 @@ async function prepare(options: ConnectionOptions, notice: (message: string) => 
     await runTransaction(opened, (transaction) =>
       migratePostgres(transaction, (sql) => opened.command(sql), { hash: hashPassword, notice }),
     );
+    await runTransaction(opened, (transaction) => markCopy(transaction, Date.now()));
     await opened.end();
   } catch (error) {
     connection?.destroy(new StoreError("CLOSED", "the connection is closed"));

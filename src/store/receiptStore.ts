@@ -11,7 +11,7 @@ export interface ReceiptRecord {
   readonly version: number;
 }
 
-/** One signed receipt per conversation and size. */
+/** One signed receipt per conversation and size; statement, file and version change together. */
 export interface ReceiptStore {
   receipt(conversation: Hex, size: number): Promise<ReceiptRecord | undefined>;
 

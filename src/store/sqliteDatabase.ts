@@ -1,11 +1,12 @@
 import { Database, SQLiteError, type SQLQueryBindings } from "bun:sqlite";
-import { closeSync, openSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync } from "node:fs";
 import { migrate } from "./migrations.ts";
 import { StoreError } from "./storeError.ts";
 import { Undo } from "./undo.ts";
 
-/** How long a statement waits for another process that holds the write lock. It blocks the event loop. */
-const busyTimeoutMs = 3_000;
+/** How long a statement waits for another process that holds the write lock, at the start and later. It blocks the event loop. */
+const openingTimeoutMs = 5_000;
+const busyTimeoutMs = 1_000;
 /** Most writes in one transaction, so that a flood doesn't hold up everything else for long. */
 const maxGroup = 1_024;
 
@@ -31,18 +32,20 @@ export class SqliteDatabase {
   constructor(file: string) {
     try {
       createPrivately(file);
+      accessSync(file, constants.W_OK);
       this.#db = new Database(file, { readwrite: true, strict: true });
     } catch (cause) {
       throw new StoreError("CANNOT_OPEN", `can't open the database ${file}: ${reason(cause)}`, { cause });
     }
     try {
-      this.#db.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+      this.#db.run(`PRAGMA busy_timeout = ${openingTimeoutMs}`);
       this.#db.run("PRAGMA journal_mode = WAL");
       this.#db.run("PRAGMA synchronous = FULL");
       this.#db.run("PRAGMA foreign_keys = ON");
       // Deleted key packages and uploads are overwritten.
       this.#db.run("PRAGMA secure_delete = ON");
       migrate(this.#db);
+      this.#db.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
     } catch (error) {
       this.#db.close();
       if (error instanceof SQLiteError && error.code === "SQLITE_NOTADB")
@@ -152,7 +155,8 @@ function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function storeErrorOf(error: unknown): StoreError {
+/** @returns the store's error for what SQLite has thrown */
+export function storeErrorOf(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   if (error instanceof SQLiteError) {
     const code = error.code ?? "";
@@ -161,7 +165,11 @@ function storeErrorOf(error: unknown): StoreError {
         cause: error,
       });
     if (/^SQLITE_(CORRUPT|NOTADB)/.test(code))
-      return new StoreError("CORRUPT", `the database file is damaged: ${error.message}`, { cause: error });
+      return new StoreError(
+        "CORRUPT",
+        `the database file is damaged: ${error.message}; restore it from a backup`,
+        { cause: error },
+      );
   }
   return new StoreError("MISUSE", `the database refused a statement: ${reason(error)}`, { cause: error });
 }

@@ -6,6 +6,7 @@ import { SqliteDatabase } from "./sqliteDatabase.ts";
 import { SqliteKeyPackages } from "./sqliteKeyPackages.ts";
 import { SqliteLog } from "./sqliteLog.ts";
 import { SqliteReceipts } from "./sqliteReceipts.ts";
+import { SqliteRestoration } from "./sqliteRestoration.ts";
 import { sqliteSweeper } from "./sqliteSweep.ts";
 import { SqliteTickets } from "./sqliteTickets.ts";
 import type { Store } from "./store.ts";
@@ -27,6 +28,7 @@ export async function openSqliteStore({ file }: { readonly file: string }): Prom
     blobs: new SqliteBlobs(db),
     log: new SqliteLog(db, certificates),
     receipts: new SqliteReceipts(db),
+    restoration: new SqliteRestoration(db),
     sweep: sqliteSweeper(db),
     close: () => db.close(),
   };

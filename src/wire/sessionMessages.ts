@@ -18,6 +18,16 @@ import { keyPackage } from "./keyPackageForm.ts";
 import { authenticatedSchema, requestId as id, username } from "./loginMessages.ts";
 import { operatorAnswers, operatorRequests } from "./operatorMessages.ts";
 import { pairAnswers, pairRequests } from "./pairMessages.ts";
+import { restoreAnswers, restoreRequests } from "./restoreMessages.ts";
+import { checkpointSchema, entryLine, maxEntriesPerAnswer, storedEntrySchema } from "./storedEntry.ts";
+
+export {
+  checkpointSchema,
+  maxEntriesPerAnswer,
+  maxEntryLineBytes,
+  type StoredEntry,
+  type WireCheckpoint,
+} from "./storedEntry.ts";
 
 /**
  * What client and server say to each other inside the channel once the client is logged in (before: loginMessages.ts).
@@ -28,10 +38,6 @@ import { pairAnswers, pairRequests } from "./pairMessages.ts";
 export const maxBlobPieceBytes = 64 * 1024;
 /** Longest blob that is stored. */
 export const maxBlobBytes = 4 * 1024 * 1024;
-/** Longest entry line, in bytes, without its line end. */
-export const maxEntryLineBytes = 128 * 1024;
-/** Most entries in one answer; the answer's frame limit may cut earlier. */
-export const maxEntriesPerAnswer = 256;
 export const maxKeyPackagesPerMessage = 10;
 export const maxStatementBytes = 64 * 1024;
 /** One signer's SignedData with the certificates of its path. */
@@ -46,20 +52,6 @@ const fingerprint = hex(32);
 const digest = hex(32);
 const count = integer();
 const time = integer();
-const line = text({ min: 2, max: maxEntryLineBytes });
-
-/** A checkpoint as it travels; the conversation is in the message around it. */
-export const checkpointSchema = object({
-  size: integer(1),
-  root: digest,
-  at: time,
-  server: fingerprint,
-  sig: base64({ min: 1, max: 1024 }),
-});
-export type WireCheckpoint = SchemaType<typeof checkpointSchema>;
-
-const storedEntry = object({ at: time, line });
-export type StoredEntry = SchemaType<typeof storedEntry>;
 
 /** Requests of an authenticated client. */
 export const requestSchema = tagged("type", {
@@ -85,7 +77,7 @@ export const requestSchema = tagged("type", {
     data: base64({ min: 1, max: maxBlobPieceBytes }),
   }),
   fetch_blob: object({ type: literal("fetch_blob"), id, sha256: digest, offset: integer(0, maxBlobBytes) }),
-  post: object({ type: literal("post"), id, line }),
+  post: object({ type: literal("post"), id, line: entryLine }),
   list_conversations: object({ type: literal("list_conversations"), id, after: nullable(conversation) }),
   fetch_entries: object({
     type: literal("fetch_entries"),
@@ -105,6 +97,7 @@ export const requestSchema = tagged("type", {
   ...operatorRequests,
   ...deliveryRequests,
   ...pairRequests,
+  ...restoreRequests,
 });
 export type Request = SchemaType<typeof requestSchema>;
 
@@ -131,6 +124,7 @@ export const refusalCodes = [
   "BAD_RECEIPT",
   "CONVERSATION_EXISTS",
   "UNAVAILABLE",
+  "RESTORING",
   "INTERNAL",
   "UNKNOWN_SENDER",
   "REPLAY",
@@ -200,7 +194,7 @@ export const serverMessageSchema = tagged("type", {
     id,
     conversation,
     from: count,
-    entries: list(storedEntry, maxEntriesPerAnswer),
+    entries: list(storedEntrySchema, maxEntriesPerAnswer),
     checkpoint: checkpointSchema,
   }),
   countersigned: object({
@@ -214,12 +208,13 @@ export const serverMessageSchema = tagged("type", {
   ...deliveryAnswers,
   ...pairAnswers,
   ...deliveryPushes,
+  ...restoreAnswers,
   crl: object({ type: literal("crl"), crl: base64({ min: 1, max: maxCrlBytes }) }),
   pushed: object({
     type: literal("pushed"),
     conversation,
     from: count,
-    entries: list(storedEntry, maxEntriesPerAnswer),
+    entries: list(storedEntrySchema, maxEntriesPerAnswer),
     checkpoint: checkpointSchema,
   }),
   receipt: object({

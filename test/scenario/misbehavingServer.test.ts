@@ -111,7 +111,7 @@ describe("a server whose database was replaced by an empty one", () => {
   });
   afterAll(() => world?.dispose());
 
-  test("has lost the conversation, and what was typed is shown and sent in a new one", async () => {
+  test("has the conversation again from its members, who go on in it", async () => {
     const first = await world.startServer();
     expect((await world.chat("bob", first.port, ["--register"])).exitCode).toBe(0);
     const begun = await world.chat("alice", first.port, ["--register", "--to", "bob"], { input: "kept\n" });
@@ -120,16 +120,39 @@ describe("a server whose database was replaced by an empty one", () => {
     first.server.stop();
     expect(await first.server.exited).toBe(0);
 
-    const { port } = await world.startServer(["--db", "empty.db"]);
-    const bob = await world.join("bob", port);
-    const alice = await world.join("alice", port, { to: "bob" });
+    const empty = await world.startServer(["--db", "empty.db"]);
+    const bob = await world.join("bob", empty.port);
+    const alice = await world.join("alice", empty.port, { to: "bob" });
+    alice.type("typed meanwhile");
+    await bob.waitForEvent("what was typed", isMessage("typed meanwhile"));
+    await quit(alice);
+    bob.endInput();
+    expect(await bob.exited).toBe(0);
+    for (const { output } of [alice, bob])
+      expect(eventsOf(output).filter(({ event }) => event === "error")).toEqual([]);
+    empty.server.stop();
+    expect(await empty.server.exited).toBe(0);
+  });
+
+  test("and has another name too has not the conversation, and what was typed is shown and sent in a new one", async () => {
+    const names = ["--server", "--cn", "elsewhere.example", "--ip", "127.0.0.1"];
+    await world.succeed("org", ["issue", ...names, "--out", "certs/elsewhere"]);
+    for (const file of ["elsewhere_cert.pem", "elsewhere_key.pem"])
+      copyFileSync(world.path("org/certs", file), world.path("server/certs", file));
+    const { port } = await world.startServer([
+      ...["--cert", "certs/elsewhere_cert.pem", "--key", "certs/elsewhere_key.pem"],
+      ...["--db", "elsewhere.db"],
+    ]);
+    const host = "127.0.0.1";
+    const bob = await world.join("bob", port, { host });
+    const alice = await world.join("alice", port, { host, to: "bob" });
     alice.type("typed for nobody");
     const lost = await alice.waitForEvent(
       "that it is lost",
       ({ event, code, stopped }) =>
         event === "error" && code === "CONVERSATION_LOST" && (stopped as Stopped | undefined)?.unsent === 1,
     );
-    expect(lost.message).toContain("its database is another one than it was");
+    expect(lost.message).toContain("is not kept on this server, but on localhost");
     expect(existsSync(world.path("alice", stoppedOf(lost).evidence, "transcript.jsonl"))).toBe(true);
     alice.type("/fresh");
     const fresh = await alice.waitForEvent("a new conversation", ({ event }) => event === "fresh");

@@ -38,6 +38,8 @@ export interface JoinOptions {
   /** The first time: with an account of its own. */
   readonly register?: boolean;
   readonly provider?: Provider;
+  /** As the client names the server. */
+  readonly host?: string;
 }
 
 /** What a child gets of this process's environment: nothing of it may change what a scenario shows. */
@@ -117,6 +119,19 @@ export class World {
     return child;
   }
 
+  /** Starts the executable by way of a shell: `script` ends with `exec "$@"`. */
+  startLimited(
+    folder: string,
+    script: string,
+    args: readonly string[],
+    env: Record<string, string> = {},
+  ): ChildProcess {
+    const command = ["sh", "-c", script, "sh", executable, ...args];
+    const child = new ChildProcess(folder, command, { folder: this.path(folder), env });
+    this.#children.push(child);
+    return child;
+  }
+
   /** Starts a command on a terminal of its own. */
   startOnTerminal(
     folder: string,
@@ -147,11 +162,11 @@ export class World {
     ports: number | readonly number[],
     options: JoinOptions = {},
   ): Promise<ChildProcess> {
-    const { args = [], to, register = true, provider = "native" } = options;
+    const { args = [], to, register = true, provider = "native", host = "localhost" } = options;
     const client = this.start(
       name,
       [
-        ...["connect", addressOf(ports), "--as", name, register ? "--register" : "--login", "--json"],
+        ...["connect", addressOf(ports, host), "--as", name, register ? "--register" : "--login", "--json"],
         ...(to === undefined ? [] : ["--to", to]),
         ...args,
       ],
@@ -195,10 +210,10 @@ export class World {
   }
 }
 
-function addressOf(ports: number | readonly number[]): string {
+function addressOf(ports: number | readonly number[], host = "localhost"): string {
   return [ports]
     .flat()
-    .map((port) => `localhost:${port}`)
+    .map((port) => `${host}:${port}`)
     .join(",");
 }
 

@@ -7,6 +7,7 @@ import type { Store } from "../../src/store/store.ts";
 import { StoreError } from "../../src/store/storeError.ts";
 import { createTestAuthority } from "../pki/testAuthority.ts";
 import { spawnServer } from "./childServer.ts";
+import { FaultyStore } from "./faultyStore.ts";
 import { RawClient } from "./rawClient.ts";
 import { directConversation, TestConversation } from "./testConversation.ts";
 import { personOf, TestServer } from "./testServer.ts";
@@ -56,6 +57,35 @@ describe("a store that fails", () => {
       expect(server.log).toContain("[ERROR]");
       await server.dispose();
     });
+
+  test("after storing: whoever is online is told all the same, and the operator once", async () => {
+    const server = await TestServer.create();
+    await server.stop();
+    let faulty: FaultyStore | undefined;
+    server.wrapStore = (store) => {
+      faulty = new FaultyStore(store);
+      return faulty.store;
+    };
+    await server.start();
+    const { alice, aliceClient, bobClient, conversation } = await directConversation(server, [
+      "alice",
+      "bob",
+    ]);
+    const line = conversation.message(alice);
+    faulty?.arm("log.append", "stored");
+    expect(await aliceClient.refusalCode(post(line))).toBe("UNAVAILABLE");
+    expect(server.running.isStoreReachable).toBe(false);
+    // Nobody posts again.
+    for (const client of [bobClient, aliceClient]) {
+      const pushed = await client.push("pushed");
+      expect([pushed.from, pushed.entries.map((one) => one.line)]).toEqual([1, [line]]);
+      expect(pushed.checkpoint.size).toBe(2);
+    }
+    while (!server.running.isStoreReachable) await Bun.sleep(10);
+    expect(server.log.match(/ERROR\] The store fails: made to fail: log\.append/g)).toHaveLength(1);
+    expect(server.log.match(/INFO\] The store works again after/g)).toHaveLength(1);
+    await server.dispose();
+  });
 
   test("because somebody else appended: the entry is judged again after theirs", async () => {
     const server = await TestServer.create();

@@ -340,6 +340,29 @@ describe.skipIf(!hasPostgres)("two servers on one PostgreSQL", () => {
     expect(indexesOf(bob.client, conversation)).toEqual(upTo(4));
     expect(b.log).toContain("catching up");
   });
+
+  test("that hear of a store that was put back end their sessions, and take nothing until every device was heard", async () => {
+    const { people, conversation } = await conversationOf(1, 1);
+    const [alice, bob] = people;
+    if (alice === undefined || bob === undefined) throw new Error("nobody");
+    const another = await openPostgresStore({ address });
+    await another.restoration.begin({ atMs: Date.now(), after: undefined });
+    expect(await Promise.all([alice.client.ended, bob.client.ended])).toEqual([
+      "shutting_down",
+      "shutting_down",
+    ]);
+    const onA = await a.login(alice.person);
+    const onB = await b.login(bob.person);
+    const line = conversation.message(alice.person);
+    expect(await onA.refusalCode({ type: "post", line })).toBe("RESTORING");
+    await onA.expect("logs_noted", { type: "logs_returned" });
+    expect(await onA.refusalCode({ type: "post", line })).toBe("RESTORING");
+    await onB.expect("logs_noted", { type: "logs_returned" });
+    await conversation.post(onA, line);
+    await sent(onB, conversation, 1);
+    await another.restoration.end();
+    await another.close();
+  });
 });
 
 test("an entry that the store has taken without saying so is pushed all the same", async () => {

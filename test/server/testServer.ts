@@ -54,9 +54,10 @@ export class TestServer {
   /** Added to the server's clock, ms. */
   skewMs = 0;
   #frozenAtMs: number | undefined;
+  /** Where the server keeps what it keeps. */
+  openStore: () => Promise<Store>;
   /** Stands between the server and its store. */
   wrapStore: (store: Store) => Store = (store) => store;
-  readonly #openStore: () => Promise<Store>;
   #running: RunningServer | undefined;
   #people = new Map<string, Person>();
   #clients: RawClient[] = [];
@@ -64,7 +65,7 @@ export class TestServer {
   private constructor(authority: TestAuthority, identity: Issued, openStore?: () => Promise<Store>) {
     this.authority = authority;
     this.identity = identity;
-    this.#openStore = openStore ?? (() => openSqliteStore({ file: this.file }));
+    this.openStore = openStore ?? (() => openSqliteStore({ file: this.file }));
   }
 
   /**
@@ -100,7 +101,7 @@ export class TestServer {
   }
 
   async start(options: Partial<ServerOptions> = {}): Promise<void> {
-    const store = this.wrapStore(await this.#openStore());
+    const store = this.wrapStore(await this.openStore());
     try {
       this.#running = await startServer({
         host: "127.0.0.1",

@@ -141,6 +141,27 @@ export class PostgresServer {
     this.#child = undefined;
   }
 
+  /** Halts all of its processes where they are, as a machine that hangs does. */
+  suspend(): void {
+    this.#signal("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#signal("SIGCONT");
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    const children = Bun.spawnSync(["ps", "-o", "pid=", "--ppid", String(this.pid)]).stdout.toString();
+    for (const pid of [
+      this.pid,
+      ...children
+        .split("\n")
+        .filter((line) => line.trim() !== "")
+        .map(Number),
+    ])
+      process.kill(pid, signal);
+  }
+
   /** Stops it without waiting for clients. */
   async halt(): Promise<void> {
     const child = this.#child;
@@ -184,6 +205,11 @@ export class PostgresServer {
       .toString()
       .split("\n")
       .filter((line) => line !== "");
+  }
+
+  /** @returns the path of one of PostgreSQL's programs */
+  program(name: string): string {
+    return program(name);
   }
 
   #psql(database: string, statement: string) {

@@ -74,9 +74,15 @@ describe("openSqliteStore()", () => {
     await store.accounts.create(account);
     await store.close();
     const db = new Database(file);
-    db.run("DROP TABLE tickets");
-    db.run("DROP TABLE session_endings");
-    db.run("DROP TABLE expired_conversations");
+    for (const table of [
+      "tickets",
+      "session_endings",
+      "expired_conversations",
+      "restoration",
+      "restoration_heard",
+      "restoration_claims",
+    ])
+      db.run(`DROP TABLE ${table}`);
     db.run("DROP INDEX blob_references_conversation");
     for (const column of ["last_login_at", "one_time_until", "allows_new_key"])
       db.run(`ALTER TABLE users DROP COLUMN ${column}`);

@@ -4,6 +4,7 @@ import { crypto } from "../../src/crypto/crypto.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import type { AttemptCounter, CertificateRecord } from "../../src/store/accountStore.ts";
 import type { LogAppend, NewEntry } from "../../src/store/logStore.ts";
+import type { Restoration, Wait } from "../../src/store/restorationStore.ts";
 import type { Store } from "../../src/store/store.ts";
 import { describeAccountParts } from "./accountContract.ts";
 import { certificateRecord, randomHex } from "./certificateRecord.ts";
@@ -926,6 +927,68 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
           );
         expect(await store.receipts.sizes(conversation)).toEqual([3, 20]);
         expect(await store.receipts.sizes(randomHex(16))).toEqual([]);
+      });
+    });
+
+    describe("restoration", () => {
+      test("begin() hears nobody yet and forgets which key packages were used; end() ends the wait", async () => {
+        const [a, b] = [await withCertificate(store), await withCertificate(store)];
+        const made = (expiresAtMs: number) => ({
+          digest: randomHex(32),
+          package: systemRandom(10),
+          expiresAtMs,
+        });
+        await store.keyPackages.publish({
+          fingerprint: a.fingerprint,
+          device: randomHex(32),
+          oneTime: [made(t0 + day)],
+          lastResort: made(t0 + day),
+          maxOneTime: 10,
+          nowMs: t0,
+        });
+        expect(await store.restoration.current()).toBeUndefined();
+        await store.restoration.end();
+        expect(await store.restoration.current()).toBeUndefined();
+        for (const atMs of [t0, t0 + 1]) {
+          expect(await store.restoration.begin({ atMs, after: await other.restoration.current() })).toBe(
+            true,
+          );
+          expect(await other.restoration.current()).toEqual({ stage: "waiting", atMs });
+          expect(await store.restoration.unheard([a.fingerprint, b.fingerprint])).toHaveLength(2);
+          await store.restoration.hear(b.fingerprint);
+          await store.restoration.hear(b.fingerprint);
+          expect(await other.restoration.unheard([a.fingerprint, b.fingerprint])).toEqual([a.fingerprint]);
+        }
+        expect(await store.keyPackages.count(a.fingerprint, t0)).toEqual({ oneTime: 0, lastResort: false });
+        expect((await store.keyPackages.take(a.fingerprint, t0))?.lastResort).toBe(true);
+        await other.restoration.end();
+        expect(await store.restoration.current()).toEqual({ stage: "over", atMs: t0 + 1 });
+      });
+
+      test("begin() begins one wait of two that were begun at once, and who was heard in it stays heard", async () => {
+        const [a, first, second] = [await withCertificate(store), randomHex(16), randomHex(16)];
+        const begin = (one: Store, wait: Omit<Wait, "after">, after: Restoration | undefined) =>
+          one.restoration.begin({ ...wait, after });
+        for (const atMs of [t0 + 10, t0 + 11]) {
+          const after = await store.restoration.current();
+          const begun = await Promise.all(
+            [store, other].map((one) => begin(one, { atMs, claim: first }, after)),
+          );
+          expect(begun.toSorted()).toEqual([false, true]);
+          await store.restoration.hear(a.fingerprint);
+          expect(await begin(other, { atMs: t0 + 12 }, after)).toBe(false);
+          expect(await other.restoration.unheard([a.fingerprint])).toEqual([]);
+          expect(await other.restoration.current()).toEqual({ stage: "claimed", atMs });
+        }
+        for (let i = 0; i < 2; i++) await other.restoration.claim(second);
+        // A later loss is no reason to forget those that wait.
+        const third = randomHex(16);
+        await begin(store, { atMs: t0 + 13, claim: third }, await other.restoration.current());
+        for (const one of [first, second, third]) expect(await other.restoration.isClaimed(one)).toBe(true);
+        expect(await store.restoration.isClaimed(randomHex(16))).toBe(false);
+        await begin(other, { atMs: t0 + 14 }, await other.restoration.current());
+        expect(await store.restoration.current()).toEqual({ stage: "waiting", atMs: t0 + 14 });
+        expect(await store.restoration.isClaimed(first)).toBe(false);
       });
     });
   });

@@ -1,0 +1,95 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { StoreError } from "../../src/store/storeError.ts";
+import { FaultyStore } from "../server/faultyStore.ts";
+import { TestServer } from "../server/testServer.ts";
+import { Party } from "./testParty.ts";
+
+const policy = { delayMs: () => 5, endingPatienceMs: 30_000 };
+
+const servers: TestServer[] = [];
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.dispose();
+});
+
+/** A server whose store can be taken away. */
+async function server() {
+  const made = await TestServer.create();
+  servers.push(made);
+  await made.stop();
+  const out = { isAway: false, faulty: undefined as FaultyStore | undefined };
+  made.wrapStore = (store) => {
+    out.faulty = new FaultyStore(store, () => {
+      if (out.isAway) throw new StoreError("UNAVAILABLE", "the store is away");
+    });
+    return out.faulty.store;
+  };
+  await made.start();
+  return { made, out };
+}
+
+async function pair(made: TestServer) {
+  const alice = new Party(made, await made.newPerson("alice"));
+  const bob = new Party(made, await made.newPerson("bob"));
+  await alice.register({ reconnect: policy });
+  await bob.register({ reconnect: policy });
+  const conversation = await alice.client.openDirect("bob");
+  await alice.client.send(conversation, "first");
+  await bob.until(() => bob.texts.length === 1);
+  return { alice, bob, conversation };
+}
+
+describe("while the server can't store", () => {
+  test("what is written is kept, told about once, and sent in its order without a new connection", async () => {
+    const { made, out } = await server();
+    const { alice: a, bob: b, conversation } = await pair(made);
+    await using alice = a;
+    await using bob = b;
+    out.isAway = true;
+    const sending = ["second", "third", "fourth"].map((text) => alice.client.send(conversation, text));
+    await alice.until(() => alice.of("warning").some(({ code }) => code === "SERVER_UNAVAILABLE"));
+    const asked = out.faulty?.refused ?? 0;
+    while ((out.faulty?.refused ?? 0) < asked + 20) await Bun.sleep(5);
+    sending.push(alice.client.send(conversation, "fifth"));
+    out.isAway = false;
+    const sent = await Promise.all(sending);
+    expect(sent.map(({ seqno }) => seqno)).toEqual([3, 4, 5, 6]);
+    await bob.until(() => bob.texts.length === 5);
+    expect(bob.texts).toEqual(["first", "second", "third", "fourth", "fifth"]);
+    expect(alice.of("warning").filter(({ code }) => code === "SERVER_UNAVAILABLE")).toHaveLength(1);
+    expect(alice.of("error")).toEqual([]);
+    expect([...alice.of("connection"), ...bob.of("connection")]).toEqual([]);
+  });
+
+  test("a message that the store took although it said otherwise stands once", async () => {
+    const { made, out } = await server();
+    const { alice: a, bob: b, conversation } = await pair(made);
+    await using alice = a;
+    await using bob = b;
+    for (const [i, call] of ["log.append", "log.size", "log.visibleSize", "log.entries"].entries()) {
+      out.faulty?.arm(call, "stored");
+      await alice.client.send(conversation, `message ${i}`);
+    }
+    await bob.until(() => bob.texts.length === 5);
+    expect(bob.texts).toEqual(["first", "message 0", "message 1", "message 2", "message 3"]);
+    expect(alice.of("sent").map(({ text }) => text)).toEqual(bob.texts);
+  });
+
+  test("a client that ends tries a few times, then says so and keeps the words for the next time", async () => {
+    const { made, out } = await server();
+    const { alice: a, bob: b, conversation } = await pair(made);
+    await using alice = a;
+    await using bob = b;
+    out.isAway = true;
+    const sending = alice.client.send(conversation, "later").catch((error: unknown) => error);
+    await alice.until(() => alice.of("warning").length > 0);
+    const quitting = await alice.quit().catch((error: unknown) => error);
+    out.isAway = false;
+    expect([quitting, await sending]).toMatchObject([
+      { code: "NOT_COUNTERSIGNED" },
+      { refusal: "UNAVAILABLE" },
+    ]);
+    await alice.login({ reconnect: policy });
+    await bob.until(() => bob.texts.length === 2);
+    expect(bob.texts).toEqual(["first", "later"]);
+  });
+});

@@ -1,0 +1,323 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { copyFileSync, rmSync } from "node:fs";
+import { encodeHex } from "../../src/base/hex.ts";
+import { proveConsistency } from "../../src/evidence/consistencyProof.ts";
+import { DigestList } from "../../src/evidence/digestList.ts";
+import { signCheckpoint } from "../../src/log/checkpoint.ts";
+import { leafHash, parseEntry } from "../../src/log/entry.ts";
+import { backUpSqlite } from "../../src/store/sqliteBackup.ts";
+import { openSqliteStore } from "../../src/store/sqliteStore.ts";
+import type { WireCheckpoint } from "../../src/wire/sessionMessages.ts";
+import type { Issued } from "../pki/testAuthority.ts";
+import type { RawClient } from "./rawClient.ts";
+import { directConversation, TestConversation } from "./testConversation.ts";
+import { newKeyPackage, type Person, TestServer } from "./testServer.ts";
+import { withLog } from "./wrappedStore.ts";
+
+const servers: TestServer[] = [];
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.dispose();
+});
+
+interface Held {
+  readonly at: number;
+  readonly line: string;
+}
+
+/** A server that has lost the entries behind the third, and somebody who has them all. */
+class Loss {
+  readonly server: TestServer;
+  readonly conversation: TestConversation;
+  readonly alice: Person;
+  readonly bob: Person;
+  readonly held: readonly Held[];
+  readonly checkpoint: WireCheckpoint;
+
+  constructor(
+    server: TestServer,
+    parties: { conversation: TestConversation; alice: Person; bob: Person },
+    log: { held: readonly Held[]; checkpoint: WireCheckpoint },
+  ) {
+    this.server = server;
+    this.conversation = parties.conversation;
+    this.alice = parties.alice;
+    this.bob = parties.bob;
+    this.held = log.held;
+    this.checkpoint = log.checkpoint;
+  }
+
+  /** @param copy makes the backup; by default as `serve backup` does */
+  static async create(copy: (from: string, to: string) => void = backUp): Promise<Loss> {
+    const server = await TestServer.create();
+    servers.push(server);
+    const { alice, bob, aliceClient, bobClient, conversation } = await directConversation(server, [
+      "alice",
+      "bob",
+    ]);
+    const packages = await Promise.all([newKeyPackage(bob.device), newKeyPackage(bob.device)]);
+    await bobClient.expect("published", {
+      type: "publish_key_packages",
+      packages: packages.map(({ publicPackage }) => publicPackage),
+      last_resort: (await newKeyPackage(bob.device, { lastResort: true })).publicPackage,
+    });
+    for (let i = 0; i < 2; i++) await conversation.post(aliceClient, conversation.message(alice));
+    await server.stop();
+    copy(server.file, `${server.folder}/backup.db`);
+    await server.start();
+    const again = await server.login(alice);
+    for (let i = 0; i < 2; i++) await conversation.post(again, conversation.message(alice));
+    await conversation.post(again, await conversation.commit(again, alice));
+    await conversation.post(again, conversation.message(alice));
+    const { entries, checkpoint } = await again.expect("entries", page(conversation));
+    await server.stop();
+    rmSync(server.file);
+    copyFileSync(`${server.folder}/backup.db`, server.file);
+    await server.start();
+    return new Loss(server, { conversation, alice, bob }, { held: entries, checkpoint });
+  }
+
+  /** A request that is right but for what the test replaces. */
+  request(over: { held?: readonly Held[]; checkpoint?: WireCheckpoint; from?: number; to?: number } = {}) {
+    const { held = this.held, checkpoint = this.checkpoint, from = 3, to = held.length } = over;
+    const leaves = new DigestList();
+    for (const { at, line } of held) leaves.append(leafHash(parseEntry(line), at));
+    const chains: readonly (readonly Uint8Array[])[] = [];
+    const path = to <= checkpoint.size ? proveConsistency(leaves, to, checkpoint.size) : [];
+    return {
+      type: "return_entries" as const,
+      conversation: this.conversation.id,
+      from,
+      entries: held.slice(from, to),
+      chains,
+      checkpoint,
+      path: path.map((hash) => encodeHex(hash)),
+    };
+  }
+
+  /** The same statement, signed by somebody else. */
+  signedBy({ certificate, key }: Pick<Issued, "certificate" | "key">): WireCheckpoint {
+    const { size, root, at } = this.checkpoint;
+    const server = certificate.fingerprint;
+    const { conversation: _, ...signed } = signCheckpoint(
+      { conversation: this.conversation.id, size, root, at, server },
+      key,
+    );
+    return signed;
+  }
+
+  async size(client: RawClient): Promise<number> {
+    return (await client.expect("entries", page(this.conversation))).entries.length;
+  }
+}
+
+const page = ({ id }: TestConversation) =>
+  ({ type: "fetch_entries", conversation: id, from: 0, limit: 256 }) as const;
+const post = (line: string) => ({ type: "post", line }) as const;
+
+function backUp(from: string, to: string): void {
+  backUpSqlite(from, to, Date.now());
+}
+
+describe("entries that a restored server lacks", () => {
+  test("are taken back byte for byte under the checkpoint that it had signed, also in several messages", async () => {
+    const loss = await Loss.create();
+    const alice = await loss.server.login(loss.alice);
+    expect(await loss.size(alice)).toBe(3);
+    expect(await alice.expect("entries_taken", loss.request({ to: 5 }))).toMatchObject({ size: 5 });
+    expect(await alice.expect("entries_taken", loss.request({ from: 5 }))).toMatchObject({ size: 7 });
+    const { entries, checkpoint } = await alice.expect("entries", page(loss.conversation));
+    expect(entries).toEqual([...loss.held]);
+    expect(checkpoint).toEqual(loss.checkpoint);
+    // Once more changes nothing, nor what does not come next.
+    expect(await alice.expect("entries_taken", loss.request())).toMatchObject({ size: 7 });
+    expect(await loss.size(alice)).toBe(7);
+  });
+
+  test("are not taken from what does not begin where the log ends", async () => {
+    const loss = await Loss.create();
+    const alice = await loss.server.login(loss.alice);
+    expect(await alice.expect("entries_taken", loss.request({ from: 4 }))).toMatchObject({ size: 3 });
+    expect(await loss.size(alice)).toBe(3);
+  });
+
+  test("are refused when they were changed, moved, left out or never accepted, and when no own checkpoint covers them", async () => {
+    const loss = await Loss.create();
+    const { server, conversation, held, checkpoint } = loss;
+    const alice = await server.login(loss.alice);
+    const swapped = held.map((one, i) => held[i === 3 ? 4 : i === 4 ? 3 : i] ?? one);
+    const later = held.map((one, i) => (i === 6 ? { ...one, at: one.at + 1 } : one));
+    const made = { at: Date.now(), line: conversation.message(loss.alice) };
+    const other = await server.authority.issueServer(["elsewhere.example"]);
+    const foreign = await server.authority.issueUser("mallory");
+    const refused: [string, ReturnType<Loss["request"]>][] = [
+      ["BAD_VIEW", loss.request({ held: swapped })],
+      ["BAD_VIEW", loss.request({ held: later })],
+      ["BAD_VIEW", { ...loss.request({ to: 6 }), entries: [3, 5, 6].flatMap((i) => held[i] ?? []) }],
+      ["BAD_VIEW", loss.request({ held: [...held, made] })],
+      ["BAD_VIEW", { ...loss.request({ to: 5 }), path: [] }],
+      ["BAD_SIGNATURE", loss.request({ checkpoint: { ...checkpoint, at: checkpoint.at + 1 } })],
+      ["BAD_SIGNATURE", loss.request({ checkpoint: { ...checkpoint, size: 6 }, to: 6 })],
+      [
+        "CERTIFICATE_INVALID",
+        { ...loss.request({ checkpoint: loss.signedBy(other) }), chains: [other.chain] },
+      ],
+      [
+        "CERTIFICATE_INVALID",
+        { ...loss.request({ checkpoint: loss.signedBy(foreign) }), chains: [foreign.chain] },
+      ],
+      ["CERTIFICATE_INVALID", loss.request({ checkpoint: loss.signedBy(other) })],
+      ["MALFORMED", { ...loss.request(), entries: [{ at: 1, line: "{}" }] }],
+    ];
+    for (const [code, request] of refused)
+      expect([code, await alice.refusalCode(request)]).toEqual([code, code]);
+    expect(await loss.size(alice)).toBe(3);
+    expect(await alice.expect("entries_taken", loss.request())).toMatchObject({ size: 7 });
+  });
+
+  test("bring certificates with them that the server has lost, and a conversation that it does not know", async () => {
+    const server = await TestServer.create();
+    servers.push(server);
+    const [alice, bob] = [await server.person("alice"), await server.person("bob")];
+    await server.register(alice);
+    await server.stop();
+    backUp(server.file, `${server.folder}/backup.db`);
+    await server.start();
+    const [first, bobBefore] = [await server.login(alice), await server.register(bob)];
+    const conversation = new TestConversation(server, alice, bob);
+    await conversation.post(first, await conversation.create(first, alice, [bob]));
+    await conversation.post(bobBefore, conversation.message(bob));
+    const { entries: held, checkpoint } = await first.expect("entries", page(conversation));
+    await server.stop();
+    rmSync(server.file);
+    copyFileSync(`${server.folder}/backup.db`, server.file);
+    await server.start();
+
+    const loss = new Loss(server, { conversation, alice, bob }, { held, checkpoint });
+    const request = { ...loss.request({ from: 0 }), chains: [bob.chain] };
+    const mallory = await server.register(await server.person("mallory"));
+    expect(await mallory.refusalCode(request)).toBe("NOT_FOUND");
+    const again = await server.login(alice);
+    expect(await again.refusalCode({ ...request, chains: [] })).toBe("CERTIFICATE_INVALID");
+    expect(await again.refusalCode({ ...request, chains: [alice.chain] })).toBe("CERTIFICATE_INVALID");
+    expect(await again.expect("entries_taken", request)).toMatchObject({ size: 2 });
+    // bob has no account any more; what he wrote is his all the same.
+    const bobAgain = await server.register(bob);
+    expect((await bobAgain.expect("entries", page(conversation))).entries).toEqual(held);
+    for (const client of [again, bobAgain]) await client.expect("logs_noted", { type: "logs_returned" });
+    await conversation.post(bobAgain, conversation.message(bob));
+  });
+
+  test("are refused from somebody who never was a member", async () => {
+    const loss = await Loss.create();
+    const mallory = await loss.server.register(await loss.server.person("mallory"));
+    expect(await mallory.refusalCode(loss.request())).toBe("NOT_FOUND");
+  });
+});
+
+describe("a restored server", () => {
+  test("takes nothing new before every device of the conversation was heard, and tells a stranger no more than ever", async () => {
+    const loss = await Loss.create();
+    const { server, conversation } = loss;
+    expect(server.log).toContain("WARNING] The store is a copy of an earlier state");
+    const alice = await server.login(loss.alice);
+    await alice.expect("entries_taken", loss.request());
+    const line = conversation.message(loss.alice);
+    await alice.expect("logs_noted", { type: "logs_returned" });
+    const held = await alice.refusal(post(line));
+    expect([held.code, held.message]).toEqual(["RESTORING", expect.stringContaining("missing: bob")]);
+    const mallory = await server.register(await server.person("mallory"));
+    expect(await mallory.refusalCode(post(conversation.message(await server.person("mallory"))))).toBe(
+      "UNKNOWN_SENDER",
+    );
+    const bob = await server.login(loss.bob);
+    expect(await alice.refusalCode(post(line))).toBe("RESTORING");
+    await bob.expect("logs_noted", { type: "logs_returned" });
+    await conversation.post(alice, line);
+    expect((await bob.push("pushed")).from).toBe(7);
+  });
+
+  test("does not wait for a device whose certificate is revoked", async () => {
+    const loss = await Loss.create();
+    const { server, conversation } = loss;
+    const alice = await server.login(loss.alice);
+    await alice.expect("entries_taken", loss.request());
+    await alice.expect("logs_noted", { type: "logs_returned" });
+    const line = conversation.line(loss.alice, "acknowledge");
+    expect(await alice.refusalCode(post(line))).toBe("RESTORING");
+    const { der } = server.authority.crl([{ certificate: loss.bob.certificate }]);
+    server.running.replaceCrl(der);
+    await conversation.post(alice, line);
+  });
+
+  test("goes on without those who are missing when its operator says so", async () => {
+    const loss = await Loss.create();
+    const alice = await loss.server.login(loss.alice);
+    await alice.expect("entries_taken", loss.request());
+    await alice.expect("logs_noted", { type: "logs_returned" });
+    const line = loss.conversation.message(loss.alice);
+    expect(await alice.refusalCode(post(line))).toBe("RESTORING");
+    const beside = await openSqliteStore({ file: loss.server.file });
+    await beside.restoration.end();
+    await beside.close();
+    await loss.conversation.post(alice, line);
+  });
+
+  test("that nobody has told is told by the first who shows its own signature, and begins to wait", async () => {
+    const loss = await Loss.create(copyFileSync);
+    const { server } = loss;
+    expect(server.log).not.toContain("WARNING");
+    const bob = await server.login(loss.bob);
+    const alice = await server.login(loss.alice);
+    expect(await alice.expect("entries_taken", loss.request())).toMatchObject({ size: 7 });
+    expect(await bob.ended).toBe("shutting_down");
+    expect(server.log).toContain("has shown that the store lacks what this server has signed for");
+    expect(await alice.refusalCode(post(loss.conversation.message(loss.alice)))).toBe("RESTORING");
+    // What nobody has shown to be too short goes on, and a second claim about the same loss ends nobody's session.
+    const [carol, dave] = [await server.person("carol"), await server.person("dave")];
+    const [carolClient, daveClient] = [await server.register(carol), await server.register(dave)];
+    const other = new TestConversation(server, carol, dave);
+    await other.post(carolClient, await other.create(carolClient, carol, [dave]));
+    const bobAgain = await server.login(loss.bob);
+    await bobAgain.expect("entries_taken", loss.request());
+    await other.post(daveClient, other.message(dave));
+    // What was signed before the wait began is no reason to begin another.
+    await server.stop();
+    const store = await openSqliteStore({ file: server.file });
+    await store.restoration.end();
+    await store.close();
+    await server.start();
+    const again = await server.login(loss.alice);
+    await again.expect("entries_taken", loss.request());
+    await loss.conversation.post(again, loss.conversation.message(loss.alice));
+  });
+
+  test("forgets one-time key packages, which may have been handed out, and asks for another last-resort one", async () => {
+    const loss = await Loss.create();
+    const bob = await loss.server.login(loss.bob);
+    const [answer] = bob.received.filter(({ type }) => type === "authenticated");
+    expect(answer).toMatchObject({ one_time_key_packages: 0, last_resort_key_package: false });
+    const alice = await loss.server.login(loss.alice);
+    const { packages } = await alice.expect("key_packages", { type: "fetch_key_packages", username: "bob" });
+    expect(packages.map(({ last_resort }) => last_resort)).toEqual([true]);
+  });
+
+  test("whose store is put back under it notices before it takes anything", async () => {
+    const server = await TestServer.create();
+    servers.push(server);
+    let isBack = false;
+    await server.stop();
+    server.wrapStore = (store) =>
+      withLog(store, { size: (one) => (isBack ? Promise.resolve(1) : store.log.size(one)) });
+    await server.start();
+    const { alice, aliceClient, bobClient, conversation } = await directConversation(server, [
+      "alice",
+      "bob",
+    ]);
+    await conversation.post(aliceClient, conversation.message(alice));
+    isBack = true;
+    // Her entry is judged behind the shorter log, and does not come to stand there.
+    await aliceClient.request(post(conversation.message(alice))).catch(() => undefined);
+    expect(await bobClient.ended).toBe("shutting_down");
+    expect(server.log).toContain("has lost entries of conversation");
+  });
+});
