@@ -101,15 +101,7 @@ export class Conversation {
       {
         stored: () => this.#stored(),
         exists: (other) => owner.exists(this, other),
-        delayed: ({ message }) =>
-          context.onEvent({ event: "warning", code: "TRY_LATER", message, conversation: id }),
-        rests: ({ message }) =>
-          context.onEvent({
-            event: "warning",
-            code: "SERVER_UNAVAILABLE",
-            message: `${message}; what was written is kept and sent as soon as it can be`,
-            conversation: id,
-          }),
+        delayed: (code, message) => context.onEvent({ event: "warning", code, message, conversation: id }),
         rested: () => this.#mustAsk(),
         disconnected: (error) => this.disconnected(error),
         failed: (error) => this.#break(error),

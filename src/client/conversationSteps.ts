@@ -37,10 +37,8 @@ export interface StepsOwner {
   stored(): void;
   /** The server has another conversation with the same person. */
   exists(other: string): void;
-  /** The server wants nothing posted for a while. */
-  delayed(error: ClientError): void;
-  /** The server can't do anything for a while, and will be asked again. */
-  rests(error: ClientError): void;
+  /** The server wants nothing posted for a while, or can't do anything, and will be asked again. */
+  delayed(code: "TRY_LATER" | "SERVER_UNAVAILABLE", message: string): void;
   /** It is asked again now. */
   rested(): void;
   /** There is no connection, nor is one being made. */
@@ -72,7 +70,11 @@ export class ConversationSteps {
     this.#owner = owner;
     this.#rest = new ServerRest({
       policy: context.reconnect,
-      onBegin: (reason) => owner.rests(reason),
+      onBegin: ({ message }) =>
+        owner.delayed(
+          "SERVER_UNAVAILABLE",
+          `${message}; what was written is kept and sent as soon as it can be`,
+        ),
       onOver: () => {
         owner.rested();
         this.wake();
@@ -232,7 +234,7 @@ export class ConversationSteps {
 
   /** Sends nothing more for as long as the server asks for; whoever waits goes on waiting. */
   #wait(error: ClientError): void {
-    this.#owner.delayed(error);
+    this.#owner.delayed("TRY_LATER", error.message);
     this.#waiting = setTimeout(() => {
       this.#waiting = undefined;
       this.wake();
