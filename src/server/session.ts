@@ -88,7 +88,9 @@ export class ClientSession implements Session {
     this.#welcome(entrance);
     const slice = new TimeSlice();
     for (let isFirst = true; ; isFirst = false) {
+      const idleFromMs = performance.now();
       const bytes = await this.#connection.receive();
+      slice.waitedSince(idleFromMs);
       const request = reader.read(bytes);
       // Whoever asks for something has the answer to the login.
       if (isFirst) this.#ticketArrived();

@@ -10,6 +10,12 @@ export function nextTurn(): Promise<void> {
 export class TimeSlice {
   #endsMs = performance.now() + sliceMs;
 
+  /** The task has waited since then (on the monotonic clock): when that took a slice's time, the others had their turn. */
+  waitedSince(atMs: number): void {
+    const nowMs = performance.now();
+    if (nowMs - atMs >= sliceMs) this.#endsMs = nowMs + sliceMs;
+  }
+
   /** To be awaited between two steps of work: lets the others in when the slice is over. */
   async orNextTurn(): Promise<void> {
     if (performance.now() < this.#endsMs) return;

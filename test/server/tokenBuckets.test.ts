@@ -67,6 +67,19 @@ test("TimeSlice lets others in as soon as its time is over, and not before", asy
   expect([early, turned]).toEqual([false, true]);
 });
 
+test("TimeSlice begins anew for a task that has waited while others worked", async () => {
+  const slice = new TimeSlice();
+  const idleFromMs = performance.now();
+  await Bun.sleep(5);
+  let turned = false;
+  setImmediate(() => {
+    turned = true;
+  });
+  slice.waitedSince(idleFromMs);
+  await slice.orNextTurn();
+  expect(turned).toBe(false);
+});
+
 describe("HandshakeTurns", () => {
   test("admits one step a turn, those of handshakes that have begun first", async () => {
     const turns = new HandshakeTurns(new WorkInProgress());
