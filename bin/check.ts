@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -14,12 +14,11 @@ let passed = 0;
 let failed = 0;
 let skipped = 0;
 
-function run(name: string, command: readonly string[], environment: Record<string, string> = {}): boolean {
+function run(name: string, command: readonly string[]): boolean {
   process.stdout.write(`\n== ${name}\n`);
   const started = performance.now();
   const child = Bun.spawnSync([...command], {
     cwd: root,
-    env: { ...process.env, ...environment },
     stdout: "inherit",
     stderr: "inherit",
   });
@@ -36,24 +35,44 @@ function step(name: string, command: readonly string[]): void {
 }
 
 /** Counts come from the JUnit file, so that a run that dies half-way is a failure and not a short success. */
-function tests(name: string, paths: readonly string[], environment: Record<string, string>): void {
-  const report = join(tmpdir(), `securechat-junit-${process.pid}.xml`);
-  rmSync(report, { force: true });
-  const ok = run(
-    name,
-    [bun, "test", ...paths, `--timeout=${patienceMs}`, "--reporter=junit", `--reporter-outfile=${report}`],
-    environment,
+async function tests(
+  name: string,
+  paths: readonly string[],
+  environment: Record<string, string>,
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "securechat-check-"));
+  const [report, output] = [join(folder, "junit.xml"), join(folder, "output")];
+  const log = openSync(output, "w");
+  const started = performance.now();
+  process.stdout.write(`\n== ${name}: started\n`);
+  const child = Bun.spawn(
+    [
+      ...[bun, "test", ...paths, `--timeout=${patienceMs}`],
+      ...["--reporter=junit", `--reporter-outfile=${report}`],
+    ],
+    {
+      cwd: root,
+      env: { ...process.env, ...environment },
+      stdout: Bun.file(output),
+      stderr: Bun.file(output),
+    },
   );
+  const ok = (await child.exited) === 0;
+  closeSync(log);
+  process.stdout.write(readFileSync(output, "utf8"));
   let counts = { tests: 0, failures: 0, skipped: 0 };
   try {
     counts = junitCounts(readFileSync(report, "utf8"));
   } catch {
     process.stdout.write(`${name}: no test report was written\n`);
   }
-  rmSync(report, { force: true });
+  rmSync(folder, { recursive: true });
   passed += counts.tests - counts.failures - counts.skipped;
   skipped += counts.skipped;
   failed += counts.failures > 0 || ok ? counts.failures : 1;
+  process.stdout.write(
+    `== ${name}: ${ok ? "ok" : "FAILED"} (${((performance.now() - started) / 1000).toFixed(1)} s)\n`,
+  );
 }
 
 function junitCounts(xml: string): { tests: number; failures: number; skipped: number } {
@@ -69,10 +88,19 @@ function junitCounts(xml: string): { tests: number; failures: number; skipped: n
 step("types", [bun, "node_modules/.bin/tsc", "-p", "."]);
 step("lint and format", [bun, "node_modules/.bin/biome", "check", "--error-on-warnings", "."]);
 step("build", [bun, "bin/build.ts"]);
-tests("tests, native provider", ["test"], { SECURECHAT_CRYPTO: "native" });
-tests("tests, noble provider", ["test/pki", "test/channel", "test/log", "test/group", "test/evidence"], {
-  SECURECHAT_CRYPTO: "noble",
-});
+// Two at a time: the first kind waits for processes more than it computes.
+const withProcesses = ["client", "cli", "crash", "scenario"];
+const others = readdirSync(join(root, "test"), { withFileTypes: true })
+  .filter((entry) => entry.isDirectory() || entry.name.endsWith(".test.ts"))
+  .filter(({ name }) => !withProcesses.includes(name));
+const inTest = (names: readonly string[]) => names.map((name) => `test/${name}`);
+const [native, noble] = [{ SECURECHAT_CRYPTO: "native" }, { SECURECHAT_CRYPTO: "noble" }];
+await Promise.all([
+  tests("tests of processes, native provider", inTest(withProcesses), native),
+  tests("other tests, native provider", inTest(others.map(({ name }) => name)), native).then(() =>
+    tests("tests, noble provider", inTest(["pki", "channel", "log", "group", "evidence"]), noble),
+  ),
+]);
 
 process.stdout.write(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`);
 process.exit(failed === 0 ? 0 : 1);
