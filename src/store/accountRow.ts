@@ -43,3 +43,17 @@ export function accountOf(row: AccountRow<boolean | number> | null | undefined):
 function isTrue(value: boolean | number): boolean {
   return value !== false && value !== 0;
 }
+
+/** @returns an account as it is right after its registration */
+export function newAccount(
+  registered: Pick<Account, "id" | "email" | "username" | "passwordHash" | "certificate" | "createdAtMs">,
+): Account {
+  return {
+    ...registered,
+    legacySalt: undefined,
+    lastLoginAtMs: undefined,
+    disabled: false,
+    oneTimeUntilMs: undefined,
+    allowsNewKey: false,
+  };
+}

@@ -1,5 +1,5 @@
 import type { Hex } from "../base/hex.ts";
-import { type AccountRow, accountColumns, accountOf } from "./accountRow.ts";
+import { type AccountRow, accountColumns, accountOf, newAccount } from "./accountRow.ts";
 import type { Account, AccountStore, CertificateRecord, Standing } from "./accountStore.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
 import { type CountedFailures, waitAfter } from "./attemptDelay.ts";
@@ -48,19 +48,7 @@ export class PostgresAccounts implements AccountStore {
       if (row === undefined) throw new Undo({ kind: "taken" } satisfies Created);
       return {
         kind: "created",
-        account: {
-          id: row.id,
-          email,
-          username,
-          passwordHash,
-          legacySalt: undefined,
-          createdAtMs: nowMs,
-          lastLoginAtMs: undefined,
-          disabled: false,
-          oneTimeUntilMs: undefined,
-          allowsNewKey: false,
-          certificate,
-        },
+        account: newAccount({ id: row.id, email, username, passwordHash, certificate, createdAtMs: nowMs }),
       };
     });
   }

@@ -1,5 +1,5 @@
 import type { Hex } from "../base/hex.ts";
-import { type AccountRow, accountColumns, accountOf } from "./accountRow.ts";
+import { type AccountRow, accountColumns, accountOf, newAccount } from "./accountRow.ts";
 import type { Account, AccountStore, CertificateRecord, Standing } from "./accountStore.ts";
 import { type CountedFailures, waitAfter } from "./attemptDelay.ts";
 import type { SqliteCertificates } from "./sqliteCertificates.ts";
@@ -83,19 +83,7 @@ export class SqliteAccounts implements AccountStore {
       if (id === undefined) throw new StoreError("MISUSE", "the new account has no row number");
       return {
         kind: "created",
-        account: {
-          id,
-          email,
-          username,
-          passwordHash,
-          legacySalt: undefined,
-          createdAtMs: nowMs,
-          lastLoginAtMs: undefined,
-          disabled: false,
-          oneTimeUntilMs: undefined,
-          allowsNewKey: false,
-          certificate,
-        },
+        account: newAccount({ id, email, username, passwordHash, certificate, createdAtMs: nowMs }),
       };
     });
   }
