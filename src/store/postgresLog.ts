@@ -1,6 +1,7 @@
 import { encodeHex, type Hex } from "../base/hex.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
 import { hexColumn } from "./hexColumn.ts";
+import { type EntryRow, entryColumns, entryOf, summaryOf } from "./logRow.ts";
 import type {
   AppendOutcome,
   CheckpointRecord,
@@ -14,12 +15,6 @@ import { PostgresAppends } from "./postgresAppends.ts";
 import type { PostgresChanges } from "./postgresChanges.ts";
 import type { PostgresDatabase } from "./postgresDatabase.ts";
 
-interface EntryRow {
-  readonly entry_index: number;
-  readonly at: number;
-  readonly line: string;
-}
-const entryColumns = "e.entry_index, e.at, e.line";
 const inConversation = "JOIN conversations c ON c.id = e.conversation WHERE c.conversation = $1";
 /** How much of a log whose size is `c.size` somebody sees whose memberships are the rows `m`. */
 const seen = "max(CASE WHEN m.until_size IS NULL THEN c.size ELSE least(m.until_size, c.size) END)";
@@ -168,12 +163,4 @@ export class PostgresLog implements LogStore {
     );
     return rows.map(summaryOf);
   }
-}
-
-function summaryOf({ conversation, size }: { conversation: string; size: number }) {
-  return { conversation: hexColumn(conversation, 16), size };
-}
-
-function entryOf(row: EntryRow): EntryRecord {
-  return { index: row.entry_index, at: row.at, line: row.line };
 }

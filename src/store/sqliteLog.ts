@@ -1,5 +1,6 @@
 import { encodeHex, type Hex } from "../base/hex.ts";
 import { hexColumn } from "./hexColumn.ts";
+import { type EntryRow, entryColumns, entryOf, summaryOf } from "./logRow.ts";
 import type {
   AppendOutcome,
   CheckpointRecord,
@@ -14,12 +15,6 @@ import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
 import { Undo } from "./undo.ts";
 
-interface EntryRow {
-  readonly entry_index: number;
-  readonly at: number;
-  readonly line: string;
-}
-const entryColumns = "e.entry_index, e.at, e.line";
 const inConversation = "JOIN conversations c ON c.id = e.conversation WHERE c.conversation = ?";
 /** How much of a log whose size is `c.size` somebody sees whose memberships are the rows `m`. */
 const seen = "max(CASE WHEN m.until_size IS NULL THEN c.size ELSE min(m.until_size, c.size) END)";
@@ -306,12 +301,4 @@ export class SqliteLog implements LogStore {
   }: Parameters<LogStore["conversations"]>[0]): ReturnType<LogStore["conversations"]> {
     return this.#db.read(() => this.#conversations.all(after ?? "", limit).map((row) => summaryOf(row)));
   }
-}
-
-function summaryOf({ conversation, size }: { conversation: string; size: number }) {
-  return { conversation: hexColumn(conversation, 16), size };
-}
-
-function entryOf(row: EntryRow): EntryRecord {
-  return { index: row.entry_index, at: row.at, line: row.line };
 }
