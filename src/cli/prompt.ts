@@ -6,7 +6,7 @@ import { keyboard } from "./terminalKeyboard.ts";
 import type { Key } from "./terminalKeys.ts";
 import { layOutInput } from "./terminalLayout.ts";
 import { Screen } from "./terminalScreen.ts";
-import { clustersOf, span } from "./terminalText.ts";
+import { clustersOf, span, withoutLineEnds } from "./terminalText.ts";
 import { paintWith } from "./terminalTheme.ts";
 
 /** Asks for one line on the terminal. @returns the line, or `fallback` when it is empty */
@@ -105,7 +105,7 @@ export async function promptSecret(question: string): Promise<string> {
               resolve(typed);
               return keys.slice(i + 1);
             }
-            if (key.kind !== "press") typed += key.text.replace(/[\r\n]+$/, "");
+            if (key.kind !== "press") typed += withoutLineEnds(key.text);
             else if (key.name === "backspace") typed = clustersOf(typed).slice(0, -1).join("");
             else if (key.name === "C-u" || key.name === "C-w") typed = "";
             else if (key.name === "C-c" || key.name === "C-d") {

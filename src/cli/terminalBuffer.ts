@@ -23,15 +23,37 @@ export function insert({ before, after }: Buffer, text: string): Buffer {
 export const distanceTo = {
   previousCharacter: ({ before }: Buffer) => clustersOf(before.slice(-maxClusterChars)).at(-1)?.length ?? 0,
   nextCharacter: ({ after }: Buffer) => clustersOf(after.slice(0, maxClusterChars))[0]?.length ?? 0,
-  previousWord: ({ before }: Buffer) =>
-    /[\p{L}\p{M}\p{N}_]*[^\p{L}\p{M}\p{N}_]*$/u.exec(before)?.[0].length ?? 0,
+  previousWord: ({ before }: Buffer) => before.length - startOfLast(before, /[\p{L}\p{M}\p{N}_]/u),
   nextWord: ({ after }: Buffer) => /^[^\p{L}\p{M}\p{N}_]*[\p{L}\p{M}\p{N}_]*/u.exec(after)?.[0].length ?? 0,
-  previousBlank: ({ before }: Buffer) => /\S*\s*$/u.exec(before)?.[0].length ?? 0,
+  previousBlank: ({ before }: Buffer) => before.length - startOfLast(before, /\S/u),
   lineStart: ({ before }: Buffer) => before.length - (before.lastIndexOf("\n") + 1),
   lineEnd: ({ after }: Buffer) => (after.includes("\n") ? after.indexOf("\n") : after.length),
   start: ({ before }: Buffer) => before.length,
   end: ({ after }: Buffer) => after.length,
 } as const;
+
+/**
+ * Read backwards, since a pattern that ends in `$` is tried from every place of the text.
+ *
+ * @param member one character of a word @returns where the last word begins, 0 when there is none
+ */
+function startOfLast(text: string, member: RegExp): number {
+  let start = text.length;
+  let isInside = false;
+  while (start > 0) {
+    const character = lastCharacter(text, start);
+    if (member.test(character)) isInside = true;
+    else if (isInside) break;
+    start -= character.length;
+  }
+  return start;
+}
+
+/** @returns the code point before `end` */
+function lastCharacter(text: string, end: number): string {
+  const pair = text.slice(Math.max(0, end - 2), end);
+  return (pair.codePointAt(0) ?? 0) > 0xffff ? pair : pair.slice(-1);
+}
 
 export function moveBack({ before, after }: Buffer, length: number): Buffer {
   const at = before.length - length;

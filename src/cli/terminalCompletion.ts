@@ -22,7 +22,7 @@ export function complete(before: string, { commands, names }: Vocabulary): Compl
       command[1] ?? "",
       commands.map(({ name }) => name),
     );
-  const word = /\S*$/.exec(before)?.[0] ?? "";
+  const word = before.split(/\s/).at(-1) ?? "";
   const used = /^\/(\S+)\s/.exec(before)?.[1];
   if (used !== undefined && commands.find(({ name }) => name === used)?.takesNames !== true) return nothing;
   if (used === undefined && word === "") return nothing;

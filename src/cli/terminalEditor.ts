@@ -11,6 +11,7 @@ import {
 } from "./terminalBuffer.ts";
 import { emptyHistory, type History, recall, remember, type Search, search } from "./terminalHistory.ts";
 import type { Key } from "./terminalKeys.ts";
+import { withoutLineEnds } from "./terminalText.ts";
 
 /** A line editor between two keys. Nothing in it changes; a key makes a new one. */
 export interface Editor {
@@ -169,7 +170,7 @@ function pastedText(text: string): string {
 
 function submit(editor: Editor): Edited {
   // A paste often ends in line ends that are not part of what is meant.
-  const line = bufferText(editor.buffer).replace(/\n+$/, "");
+  const line = withoutLineEnds(bufferText(editor.buffer));
   if (line.trim() === "") return become(editor, emptyBuffer);
   const history = remember(editor.history, line);
   return {

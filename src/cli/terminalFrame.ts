@@ -1,7 +1,8 @@
+import { bufferText } from "./terminalBuffer.ts";
 import type { Editor } from "./terminalEditor.ts";
 import { type Frame, layOutInput } from "./terminalLayout.ts";
 import { type ChatStatus, statusRow } from "./terminalStatus.ts";
-import { clipRow, type Row, rowColumns, shownText, span, wrapRow } from "./terminalText.ts";
+import { clipRow, type Row, rowColumns, shownText, span, withoutLineEnds, wrapRow } from "./terminalText.ts";
 
 /** A message that is not accepted yet. */
 export interface UnsentMessage {
@@ -70,7 +71,7 @@ function hintOf({ editor, hint, ending }: FrameContent): string | undefined {
     return search.query === "" ? "type what the line contains" : "no line contains this";
   }
   if (hint !== undefined) return hint;
-  const lines = (buffer.before + buffer.after).replace(/\n+$/, "").split("\n").length;
+  const lines = withoutLineEnds(bufferText(buffer)).split("\n").length;
   return lines > 1 ? `Enter sends these ${lines} lines as one message` : undefined;
 }
 

@@ -38,6 +38,13 @@ export function columnsOf(text: string): number {
   return Bun.stringWidth(text, { countAnsiEscapeCodes: true });
 }
 
+/** @returns the text without the line ends behind it; a pattern that ends in `$` would be tried from every one of them */
+export function withoutLineEnds(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === "\n" || text[end - 1] === "\r") end -= 1;
+  return text.slice(0, end);
+}
+
 /** How one cluster of anybody's text is shown: controls are spelt out, a tab is blank. */
 export function shownCluster(cluster: string): Cluster {
   const text = shownText(cluster);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { distanceTo } from "../../src/cli/terminalBuffer.ts";
 import { type Editor, type EditorAction, edit, emptyEditor } from "../../src/cli/terminalEditor.ts";
 import type { Key } from "../../src/cli/terminalKeys.ts";
 import { clustersOf } from "../../src/cli/terminalText.ts";
@@ -41,6 +42,33 @@ describe("edit()", () => {
     ["a key without meaning", "a<M-q><page-up>", "a|"],
   ])("does %s", (_, keys, result) => {
     expect(shown(type(keys).editor)).toBe(result);
+  });
+
+  test("finds words behind characters of two units and marks, as a pattern would", () => {
+    const piece = fc.constantFrom(
+      "a",
+      "_",
+      "1",
+      "é",
+      "\u0301",
+      "𝒳",
+      "😀",
+      " ",
+      "\n",
+      "-",
+      "\ud83d",
+      "\ude00",
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+        const before = pieces.join("");
+        const length = (pattern: RegExp) => pattern.exec(before)?.[0].length ?? 0;
+        expect(distanceTo.previousWord({ before, after: "" })).toBe(
+          length(/[\p{L}\p{M}\p{N}_]*[^\p{L}\p{M}\p{N}_]*$/u),
+        );
+        expect(distanceTo.previousBlank({ before, after: "" })).toBe(length(/\S*\s*$/u));
+      }),
+    );
   });
 
   test("submits a line, and nothing for blanks", () => {

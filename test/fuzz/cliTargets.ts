@@ -8,6 +8,7 @@ import { integerFlag, parseArguments, timeFlag } from "../../src/cli/commandLine
 import { commands, globalFlags } from "../../src/cli/commands.ts";
 import { databaseOptions } from "../../src/cli/databaseOptions.ts";
 import { readDotEnv } from "../../src/cli/dotEnv.ts";
+import { complete } from "../../src/cli/terminalCompletion.ts";
 import { type Editor, edit, emptyEditor } from "../../src/cli/terminalEditor.ts";
 import { type Key, KeyDecoder } from "../../src/cli/terminalKeys.ts";
 import { layOutInput } from "../../src/cli/terminalLayout.ts";
@@ -161,6 +162,8 @@ const databaseTarget: Target = {
   },
 };
 
+const vocabulary = { commands: [{ name: "to", takesNames: true }], names: ["alice", "bob"] };
+
 /** Bytes from a keyboard, or whatever is pasted into one. */
 const terminalTarget: Target = {
   name: "terminalInput",
@@ -174,6 +177,10 @@ const terminalTarget: Target = {
       "\u001b[A\u001b[B\u001b[1;5C\u001b[3~\u001bOH\u001b\u001b[D\u001b[27;2;13~\u001b[13;2u",
       "\u001b[200~pasted\r\nlines \u001b]0;owned\u0007\u001b[2J\u001b[201~\r",
       "\u001b]52;c;AAAA\u0007\u001bP+q\u001b\\\u001b_x\u001b\\\u0012old\u0013\u0003\u0004\u0015\u0017\u0019\u001by",
+      // Words by blanks and by letters, and their completion, behind what is one word, no word, or line ends only.
+      ...["x", "-", " ", "\n"].map(
+        (unit) => `\u001b[200~${unit.repeat(9_000)}\u001b[201~.\u001bb\u0005\u0017\u0019\t`,
+      ),
       "first\u000bsecond\u0019\u001bb\u001bf\u001bd\u0014\u007f\u0008\u0001\u0005\t\u001b[Z\u001a",
     ];
     return { seeds: texts.map(encodeUtf8), parts: {} };
@@ -196,7 +203,10 @@ const terminalTarget: Target = {
         demand(written(inPieces) === written(keys), "other keys when they come in pieces");
       let editor: Editor = emptyEditor;
       const guard = new PasteGuard();
-      for (const key of guard.judge(keys, 1_000)) editor = edit(editor, key).editor;
+      for (const key of guard.judge(keys, 1_000)) {
+        if (key.kind === "press" && key.name === "tab") complete(editor.buffer.before, vocabulary);
+        editor = edit(editor, key).editor;
+      }
       for (const columns of [1, 2, 7, 80]) {
         const prompt = [span("Message (or 'quit'): ")];
         const { rows, cursor } = layOutInput({ prompt, ...editor.buffer, columns, maxRows: 24 });
