@@ -5,12 +5,33 @@ import { createDevice } from "../../src/group/device.ts";
 import { decodeBody, encodeMembershipBody } from "../../src/log/bodies.ts";
 import { parseEntry } from "../../src/log/entry.ts";
 import { encodePem } from "./pemFile.ts";
-import type { Answer, RawClient } from "./rawClient.ts";
+import type { RawClient } from "./rawClient.ts";
 import { directConversation, rosterOf, rowOf, TestConversation } from "./testConversation.ts";
 import { newDevice, type Person, TestServer } from "./testServer.ts";
 import { withLog } from "./wrappedStore.ts";
 
 const post = (line: string) => ({ type: "post", line }) as const;
+
+/** A server on which whatever has to be judged after a log waits while it is held. */
+async function gatedServer(): Promise<{ server: TestServer; hold: () => () => void }> {
+  let gate = Promise.resolve();
+  const server = await TestServer.create();
+  await server.stop();
+  server.wrapStore = (store) =>
+    withLog(store, {
+      async size(conversation) {
+        await gate;
+        return store.log.size(conversation);
+      },
+    });
+  await server.start();
+  const hold = () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    gate = promise;
+    return resolve;
+  };
+  return { server, hold };
+}
 
 describe("membership", () => {
   let server: TestServer;
@@ -22,18 +43,18 @@ describe("membership", () => {
   afterAll(() => server.dispose());
 
   /** `people` are registered and connected, all but the last in one group of the first. */
-  async function group(size: number) {
+  async function group(size: number, at: TestServer = server) {
     const suffix = ++count;
     const people: Person[] = [];
     const clients: RawClient[] = [];
     for (let i = 0; i <= size; i++) {
-      const person = await server.person(`p${i}x${suffix}`);
+      const person = await at.person(`p${i}x${suffix}`);
       people.push(person);
-      clients.push(await server.register(person));
+      clients.push(await at.register(person));
     }
     const [creator, creatorClient] = [people[0], clients[0]];
     if (creator === undefined || creatorClient === undefined) throw new Error("nobody");
-    const conversation = new TestConversation(server, ...people);
+    const conversation = new TestConversation(at, ...people);
     const others = people.slice(1, size);
     const line = await conversation.create(creatorClient, creator, others, { kind: "group", title: "team" });
     await conversation.post(creatorClient, line);
@@ -101,8 +122,9 @@ describe("membership", () => {
   });
 
   test("remove and what follows it in the same batch reach each member under a checkpoint over what it sees", async () => {
-    const { people, clients, conversation } = await group(3);
-    const [creator, , removed] = people;
+    const { server: gated, hold } = await gatedServer();
+    const { people, clients, conversation } = await group(3, gated);
+    const [creator, other, removed] = people;
     const [creatorClient, otherClient, removedClient] = clients;
     if (removed === undefined || removedClient === undefined) throw new Error("nobody");
     await removedClient.push("pushed");
@@ -110,21 +132,28 @@ describe("membership", () => {
     const removal = await conversation.commit(creatorClient, creator, { remove: [removed] });
     const view = { size: 1, root: conversation.rootAt(1) };
     const next = conversation.line(creator, "acknowledge", { seqno: 3, view });
-    const answers: Promise<Answer<"accepted">>[] = [];
-    creatorClient.socket.together(() => {
-      for (const line of [removal, next]) answers.push(creatorClient.expect("accepted", post(line)));
-    });
+    // What is posted while another entry is being judged is the next batch.
+    const release = hold();
+    const before = conversation.line(other, "acknowledge");
+    const answerBefore = otherClient.expect("accepted", post(before));
+    await otherClient.request({ type: "ping" });
+    const answers = [removal, next].map((line) => creatorClient.expect("accepted", post(line)));
+    await creatorClient.request({ type: "ping" });
+    release();
+    conversation.take(before, (await answerBefore).at);
     const accepted = await Promise.all(answers);
     expect(accepted.map(({ index, checkpoint }) => [index, checkpoint.size])).toEqual([
-      [1, 3],
-      [2, 3],
+      [2, 4],
+      [3, 4],
     ]);
     conversation.take(removal, accepted[0]?.at ?? 0);
+    expect(await removedClient.push("pushed")).toMatchObject({ from: 1, checkpoint: { size: 2 } });
     const ofRemoved = await removedClient.push("pushed");
-    expect(ofRemoved).toMatchObject({ from: 1, checkpoint: { size: 2, root: conversation.rootAt(2) } });
+    expect(ofRemoved).toMatchObject({ from: 2, checkpoint: { size: 3, root: conversation.rootAt(3) } });
     expect(ofRemoved.entries).toHaveLength(1);
     const ofOther = await otherClient.push("pushed");
-    expect([ofOther.from, ofOther.entries.length, ofOther.checkpoint.size]).toEqual([1, 2, 3]);
+    expect([ofOther.from, ofOther.entries.length, ofOther.checkpoint.size]).toEqual([2, 2, 4]);
+    await gated.dispose();
   });
 
   test("by one member with the commit of another is refused", async () => {
@@ -337,27 +366,15 @@ describe("revocation", () => {
   });
 
   test("between handshake and login, and between a post and its turn, is noticed", async () => {
-    const gate: { until: Promise<void> | undefined } = { until: undefined };
-    const server = await TestServer.create();
-    await server.stop();
-    server.wrapStore = (store) =>
-      withLog(store, {
-        async size(conversation) {
-          await gate.until;
-          return store.log.size(conversation);
-        },
-      });
-    await server.start();
+    const { server, hold } = await gatedServer();
     const { bob, aliceClient, bobClient, conversation } = await directConversation(server, ["alice", "bob"]);
     const halfway = await server.dial(await server.person("carol"));
-    const release = Promise.withResolvers<void>();
-    gate.until = release.promise;
+    const release = hold();
     bobClient.request(post(conversation.line(bob, "acknowledge"))).catch(() => undefined);
     expect((await bobClient.request({ type: "ping" })).type).toBe("pong");
     const { certificate } = await server.person("carol");
     server.running.replaceCrl(server.authority.crl([{ certificate }, { certificate: bob.certificate }]).der);
-    gate.until = undefined;
-    release.resolve();
+    release();
     const { email, username, password } = await server.person("carol");
     halfway.request({ type: "register", email, username, password }).catch(() => undefined);
     expect([await halfway.ended, await bobClient.ended]).toEqual([
