@@ -10,9 +10,12 @@ const root = resolve(import.meta.dir, "..");
 const bun = process.execPath;
 /** No test waits for time, but a loaded machine may need some. */
 const patienceMs = 60_000;
+const maxFailureLines = 40;
 let passed = 0;
 let failed = 0;
 let skipped = 0;
+/** What each failed test has printed, said again at the end, where it can be found. */
+const failures: string[] = [];
 
 function run(name: string, command: readonly string[]): boolean {
   process.stdout.write(`\n== ${name}\n`);
@@ -59,7 +62,9 @@ async function tests(
   );
   const ok = (await child.exited) === 0;
   closeSync(log);
-  process.stdout.write(readFileSync(output, "utf8"));
+  const printed = readFileSync(output, "utf8");
+  process.stdout.write(printed);
+  failures.push(...failuresIn(printed));
   let counts = { tests: 0, failures: 0, skipped: 0 };
   try {
     counts = junitCounts(readFileSync(report, "utf8"));
@@ -73,6 +78,20 @@ async function tests(
   process.stdout.write(
     `== ${name}: ${ok ? "ok" : "FAILED"} (${((performance.now() - started) / 1000).toFixed(1)} s)\n`,
   );
+}
+
+/** @returns of each test that failed its last lines */
+function failuresIn(printed: string): string[] {
+  const lines = printed.split("\n");
+  // The runner repeats all of them in a summary.
+  const end = lines.findIndex((line) => /^\d+ tests? failed:$/.test(line));
+  const inOrder = end < 0 ? lines : lines.slice(0, end);
+  return inOrder.flatMap((line, at) => {
+    if (!line.startsWith("(fail)")) return [];
+    const before = inOrder.slice(Math.max(0, at - maxFailureLines), at);
+    const from = before.findLastIndex((one) => /^\((pass|fail|skip|todo)\)/.test(one)) + 1;
+    return [[...before.slice(from), line].join("\n")];
+  });
 }
 
 function junitCounts(xml: string): { tests: number; failures: number; skipped: number } {
@@ -102,5 +121,6 @@ await Promise.all([
   ),
 ]);
 
+if (failures.length > 0) process.stdout.write(`\n== failed\n\n${failures.join("\n\n")}\n`);
 process.stdout.write(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`);
 process.exit(failed === 0 ? 0 : 1);
