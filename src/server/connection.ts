@@ -4,6 +4,7 @@ import { alertFor } from "../channel/alerts.ts";
 import { ChannelError } from "../channel/channelError.ts";
 import type { Transport } from "../channel/exchange.ts";
 import type { RecordLayer } from "../channel/recordLayer.ts";
+import { atEndOfTurn } from "../store/endOfTurn.ts";
 import { encodeFrame, FrameDecoder, maxSessionFrameBytes } from "../wire/frame.ts";
 import { SendQueue } from "../wire/sendQueue.ts";
 import { type ServerMessage, serverMessageSchema } from "../wire/sessionMessages.ts";
@@ -210,7 +211,7 @@ export class Connection implements Transport {
   #scheduleFlush(): void {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    setImmediate(() => this.#flush());
+    atEndOfTurn(() => this.#flush());
   }
 
   #flush(): void {

@@ -2,6 +2,7 @@ import type { Hex } from "../base/hex.ts";
 import { type Entry, parseEntry } from "../log/entry.ts";
 import { LogError } from "../log/logError.ts";
 import type { LogChange } from "../store/changeFeed.ts";
+import { atEndOfTurn } from "../store/endOfTurn.ts";
 import type { ServerMessage } from "../wire/sessionMessages.ts";
 import type { ConversationLogs } from "./conversationLogs.ts";
 import { describeError } from "./describeError.ts";
@@ -132,7 +133,7 @@ export class Relay {
     if (known !== undefined) return known;
     const work: Work = { posts: [], news: undefined, receipts: new Set(), done: [] };
     this.#work.set(conversation, work);
-    setImmediate(() => void this.#run(conversation, work));
+    atEndOfTurn(() => void this.#run(conversation, work));
     return work;
   }
 

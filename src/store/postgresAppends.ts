@@ -1,5 +1,6 @@
 import type { Hex } from "../base/hex.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
+import { atEndOfTurn } from "./endOfTurn.ts";
 import type { AppendOutcome, LogAppend } from "./logStore.ts";
 import { appendAlone } from "./postgresAppendAlone.ts";
 import { writeEntries } from "./postgresAppendRows.ts";
@@ -57,7 +58,7 @@ export class PostgresAppends {
         this.#queue.push({ append, bytes, resolve, reject });
         if (this.#working) return;
         this.#working = true;
-        setImmediate(() => void this.#work());
+        atEndOfTurn(() => void this.#work());
       });
     } finally {
       this.#waiting -= 1;

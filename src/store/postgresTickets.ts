@@ -2,6 +2,7 @@ import type { Hex } from "../base/hex.ts";
 import { accountOf } from "./accountRow.ts";
 import type { Account } from "./accountStore.ts";
 import { arrayLiteral } from "./arrayLiteral.ts";
+import { atEndOfTurn } from "./endOfTurn.ts";
 import { selectAccount, type UserRow } from "./postgresAccounts.ts";
 import { lastEnding } from "./postgresControl.ts";
 import type { PostgresDatabase, Transaction } from "./postgresDatabase.ts";
@@ -78,7 +79,7 @@ export class PostgresTickets implements TicketStore {
           this.#queue.push({ call, resolve, reject });
           if (this.#working) return;
           this.#working = true;
-          setImmediate(() => void this.#work());
+          atEndOfTurn(() => void this.#work());
         }),
     );
   }

@@ -1,5 +1,6 @@
 import { Database, SQLiteError, type SQLQueryBindings } from "bun:sqlite";
 import { accessSync, closeSync, constants, openSync } from "node:fs";
+import { atEndOfTurn } from "./endOfTurn.ts";
 import { migrate } from "./migrations.ts";
 import { StoreError } from "./storeError.ts";
 import { Undo } from "./undo.ts";
@@ -78,7 +79,7 @@ export class SqliteDatabase {
       this.#jobs.push({ work, resolve: resolve as (value: unknown) => void, reject });
       if (this.#scheduled) return;
       this.#scheduled = true;
-      setImmediate(() => this.#commitGroup());
+      atEndOfTurn(() => this.#commitGroup());
     });
   }
 
@@ -95,7 +96,7 @@ export class SqliteDatabase {
   #commitGroup(): void {
     const group = this.#jobs.splice(0, maxGroup);
     this.#scheduled = this.#jobs.length > 0;
-    if (this.#scheduled) setImmediate(() => this.#commitGroup());
+    if (this.#scheduled) atEndOfTurn(() => this.#commitGroup());
     if (group.length === 0) return;
     const settled: (() => void)[] = [];
     try {
