@@ -83,7 +83,7 @@ export const serverLimitFlags: readonly Limit[] = [
     unit: "seconds",
     min: 1,
     max: 600,
-    what: "from the connection to the end of the handshake",
+    what: "what a client takes for its part of the handshake",
     beyond: "alert `timeout`",
   },
   {

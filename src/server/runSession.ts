@@ -1,10 +1,11 @@
 import { visible } from "../base/visible.ts";
 import type { VerifyChain } from "../channel/authentication.ts";
 import { ChannelError } from "../channel/channelError.ts";
-import { acceptChannel, type ExchangeOptions, type Transport } from "../channel/exchange.ts";
+import { acceptChannel, type ExchangeOptions } from "../channel/exchange.ts";
 import { WireError } from "../wire/wireError.ts";
 import type { Connection } from "./connection.ts";
 import { describeError } from "./describeError.ts";
+import { handshakeTransport } from "./handshakeTransport.ts";
 import { type LoginServices, logIn } from "./login.ts";
 import { RequestReader } from "./requests.ts";
 import { ClientSession, type SessionServices } from "./session.ts";
@@ -36,7 +37,7 @@ export async function runSession(
   log("INFO", `${tag} Client connected from ${connection.peer}`);
   let session: ClientSession | undefined;
   try {
-    const certificate = await shakeHands(connection, services, onHandshakeEnd);
+    const certificate = await shakeHands(connection, network, services, onHandshakeEnd);
     const reader = new RequestReader();
     const peer = { certificate, network, tag, address: connection.peer };
     const loggedIn = await logIn(connection, reader, peer, services);
@@ -57,29 +58,26 @@ export async function runSession(
   }
 }
 
-async function shakeHands(connection: Connection, services: ConnectionServices, onEnd: () => void) {
-  const { limits, meter, handshake, handshakeTurns } = services;
-  connection.deadlineMs = performance.now() + limits.handshakeMs;
+async function shakeHands(
+  connection: Connection,
+  network: string,
+  services: ConnectionServices,
+  onEnd: () => void,
+) {
+  const { limits, meter, handshake, handshakeTurns: turns } = services;
+  const { handshakeMs } = limits;
+  const transport = handshakeTransport(connection, { network, turns, handshakeMs });
+  let hasSucceeded = false;
   try {
-    let isFirst = true;
-    const transport: Transport = {
-      async read() {
-        const payload = await connection.read();
-        await handshakeTurns.next(isFirst);
-        isFirst = false;
-        // Whoever has gone meanwhile needs no work any more.
-        connection.requireOpen();
-        return payload;
-      },
-      write: (payload) => connection.write(payload),
-    };
     const { peer, records } = await timed(
       () => acceptChannel(transport, handshake()),
       (outcome, seconds) => meter.handshake(outcome, seconds),
     );
     connection.establish(records);
+    hasSucceeded = true;
     return peer;
   } finally {
+    turns.ended(hasSucceeded);
     onEnd();
   }
 }

@@ -60,7 +60,7 @@ export const bytesPerWorkToken = 4_096;
 
 export const defaultLimits: ServerLimits = {
   connections: 20_000,
-  halfOpenConnections: 4_096,
+  halfOpenConnections: 16_384,
   connectionsPerAddress: 1_024,
   connectionRate: { capacity: 512, refillMs: second / 50 },
   handshakeMs: 10 * second,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { TokenBuckets } from "../../src/server/tokenBuckets.ts";
 import { HandshakeTurns, nextTurn, TimeSlice, WorkInProgress } from "../../src/server/turns.ts";
+import { atEndOfTurn } from "../../src/store/endOfTurn.ts";
 
 describe("TokenBuckets", () => {
   let nowMs = 1_000;
@@ -81,36 +82,68 @@ test("TimeSlice begins anew for a task that has waited while others worked", asy
 });
 
 describe("HandshakeTurns", () => {
-  test("admits one step a turn, those of handshakes that have begun first", async () => {
-    const turns = new HandshakeTurns(new WorkInProgress());
-    const admitted: string[] = [];
-    const step = (name: string, isFirst: boolean) => void turns.next(isFirst).then(() => admitted.push(name));
-    for (const name of ["new 1", "new 2"]) step(name, true);
-    for (const name of ["begun 1", "begun 2"]) step(name, false);
+  /** @returns in which order these steps were admitted, and how many had been before each turn */
+  async function order(turns: HandshakeTurns, steps: readonly { network: string; isFirst: boolean }[]) {
+    const admitted: number[] = [];
+    for (const [number, { network, isFirst }] of steps.entries())
+      void turns.next(network, isFirst).then(() => admitted.push(number));
     const seen: number[] = [];
-    while (admitted.length < 4) {
+    while (admitted.length < steps.length) {
       seen.push(admitted.length);
       await nextTurn();
     }
-    expect(admitted).toEqual(["begun 1", "begun 2", "new 1", "new 2"]);
+    return { admitted, seen };
+  }
+
+  test("admits one step a turn, those of handshakes that have begun first", async () => {
+    const step = (isFirst: boolean) => ({ network: "127.0.0.1", isFirst });
+    const turns = new HandshakeTurns(new WorkInProgress());
+    const { admitted, seen } = await order(turns, [step(true), step(true), step(false), step(false)]);
+    expect(admitted).toEqual([2, 3, 0, 1]);
     expect(seen).toEqual([0, 1, 2, 3]);
   });
 
-  /** @returns ms that 500 steps in line took */
-  async function crowd(others: WorkInProgress): Promise<number> {
-    const turns = new HandshakeTurns(others);
-    const startedMs = performance.now();
-    await Promise.all(Array.from({ length: 500 }, () => turns.next(true)));
-    return performance.now() - startedMs;
+  test("lets networks begin in turn, whoever has most in line", async () => {
+    const steps = ["a", "a", "a", "b", "a", "c", "b"].map((network) => ({ network, isFirst: true }));
+    const { admitted } = await order(new HandshakeTurns(new WorkInProgress()), steps);
+    expect(admitted).toEqual([0, 3, 5, 1, 6, 2, 4]);
+  });
+
+  test("lets what is due at the end of a turn go first", async () => {
+    const turns = new HandshakeTurns(new WorkInProgress());
+    const happened: string[] = [];
+    const admitted = turns.next("a", true).then(() => happened.push("step"));
+    atEndOfTurn(() => happened.push("post"));
+    await admitted;
+    expect(happened).toEqual(["post", "step"]);
+  });
+
+  /** @returns how many turns of the event loop 300 steps in line took */
+  async function turnsOf(turns: HandshakeTurns): Promise<number> {
+    let count = 0;
+    let isOver = false;
+    const counting = async () => {
+      for (; !isOver; count++) await nextTurn();
+    };
+    const counted = counting();
+    await Promise.all(Array.from({ length: 300 }, () => turns.next("a", true)));
+    isOver = true;
+    await counted;
+    return count;
   }
 
-  test("leaves a crowd's time to others only while they have work", async () => {
+  test("rest while those who are logged in have work, once most handshakes come to nothing", async () => {
     const others = new WorkInProgress();
+    const turns = new HandshakeTurns(others);
+    const end = (hasSucceeded: boolean) => {
+      for (let i = 0; i < 64; i++) turns.ended(hasSucceeded);
+    };
+    end(false);
+    expect(await turnsOf(turns)).toBeLessThan(310);
     others.begin();
-    // 484 of them with more than 16 behind: a millisecond each at least, less what a timer may be early.
-    const beside = await crowd(others);
-    expect(beside).toBeGreaterThan(400);
-    others.end();
-    expect(await crowd(others)).toBeLessThan(beside / 2);
+    // A millisecond is hundreds of turns of a loop that has nothing to do.
+    expect(await turnsOf(turns)).toBeGreaterThan(1_000);
+    end(true);
+    expect(await turnsOf(turns)).toBeLessThan(310);
   });
 });
