@@ -15,7 +15,8 @@ export interface DialOptions {
   readonly chain: readonly Uint8Array[];
   readonly key: PrivateKey;
   readonly random: (length: number) => Uint8Array;
-  /** TCP connect and handshake together, ms. */
+  /** Until TCP stands, and from there to the end of the handshake, ms. */
+  readonly connectMs: number;
   readonly handshakeMs: number;
   /** Judges the server's chain for the host that was dialled; throws to refuse it. */
   readonly verifyServer: (chain: readonly Uint8Array[]) => VerifiedCertificate;
@@ -29,19 +30,14 @@ export interface DialOptions {
  */
 export async function dialServer(options: DialOptions): Promise<ServerLink> {
   const { host, port, chain, key, random, handshakeMs, onStep } = options;
-  const late = new ChannelError("TIMEOUT", `no answer from ${host}:${port} in ${handshakeMs / 1000} s`);
   let transport: SocketTransport | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      transport?.fail(late);
-      reject(late);
-    }, handshakeMs);
-  });
   let refusal: unknown;
   let sent: readonly Uint8Array[] = [];
   try {
-    transport = await Promise.race([SocketTransport.dial(host, port), deadline]);
+    const dialed = await dialWithin(options);
+    transport = dialed;
+    timer = setTimeout(() => dialed.fail(noAnswer(host, port, handshakeMs)), handshakeMs);
     onStep("connect");
     const verifyServer = (serverChain: readonly Uint8Array[]) => {
       try {
@@ -63,8 +59,31 @@ export async function dialServer(options: DialOptions): Promise<ServerLink> {
     throw asHandshakeError(error, { refusal, isServerKnown: sent.length > 0 });
   } finally {
     clearTimeout(timer);
-    deadline.catch(() => undefined);
   }
+}
+
+/** @throws {ClientError} `CONNECT_FAILED`; {ChannelError} `TIMEOUT`, after which a connection that comes late is closed */
+async function dialWithin({ host, port, connectMs }: DialOptions): Promise<SocketTransport> {
+  const dialed = SocketTransport.dial(host, port);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(noAnswer(host, port, connectMs)), connectMs);
+  });
+  try {
+    return await Promise.race([dialed, deadline]);
+  } catch (error) {
+    dialed.then(
+      (late) => late.close(),
+      () => undefined,
+    );
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function noAnswer(host: string, port: number, ms: number): ChannelError {
+  return new ChannelError("TIMEOUT", `no answer from ${host}:${port} in ${ms / 1000} s`);
 }
 
 class ChannelLink implements MessageLink {

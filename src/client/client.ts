@@ -64,8 +64,8 @@ export async function openClient(options: ClientOptions): Promise<Client> {
   const self = openSelf({ ...options, role: "client" });
   const { host, port, alternatives = [], chain, key, random } = options;
   const { reconnect, password = () => undefined } = options;
-  const { handshakeMs } = options.timeouts ?? defaultTimeouts;
-  const dial = { chain, key, random, handshakeMs };
+  const { connectMs, handshakeMs } = options.timeouts ?? defaultTimeouts;
+  const dial = { chain, key, random, connectMs, handshakeMs };
   const addresses = new ServerAddresses({ host, port }, alternatives);
   const routeOf = (directory: Directory) => networkRoute({ ...dial, addresses, directory });
   return openMember(options, { self, reconnect, password, routeOf });

@@ -18,7 +18,9 @@ import { asAlertError } from "./handshakeFailure.ts";
 
 /** All in ms. */
 export interface ConnectionTimeouts {
-  /** TCP connect and handshake together. */
+  /** Until TCP stands. */
+  readonly connectMs: number;
+  /** From there to the end of the handshake: a server that everybody comes back to answers one after the other. */
   readonly handshakeMs: number;
   /** Longest wait for the answer to one request; after it the connection is given up. */
   readonly requestMs: number;
@@ -29,7 +31,8 @@ export interface ConnectionTimeouts {
 }
 
 export const defaultTimeouts: ConnectionTimeouts = {
-  handshakeMs: 10_000,
+  connectMs: 10_000,
+  handshakeMs: 30_000,
   requestMs: 30_000,
   pingAfterMs: 30_000,
   idleMs: 90_000,

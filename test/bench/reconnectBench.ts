@@ -166,9 +166,9 @@ function comeBack(client: StormClient): Promise<void> {
 async function resume(client: StormClient): Promise<void> {
   const { chain, key } = client.issued;
   source = client.source;
-  const { handshakeMs } = defaultTimeouts;
+  const { connectMs, handshakeMs } = defaultTimeouts;
   const link = await dialServer({
-    ...{ host: "127.0.0.1", port: server.port, chain, key, random: systemRandom, handshakeMs },
+    ...{ host: "127.0.0.1", port: server.port, chain, key, random: systemRandom, connectMs, handshakeMs },
     verifyServer: ([leaf, ...others]) => {
       if (leaf === undefined) throw new Error("no certificate");
       return verifyPath({

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Hex } from "../../src/base/hex.ts";
 import type { ClientOptions } from "../../src/client/client.ts";
 import { ClientError } from "../../src/client/clientError.ts";
+import { defaultTimeouts } from "../../src/client/connection.ts";
 import { growingDelays, isFinal, type ReconnectPolicy } from "../../src/client/reconnection.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { TestServer } from "../server/testServer.ts";
@@ -143,7 +144,7 @@ test("a conversation that is being begun, and one that is being left, survive a 
 });
 
 test("a server that does not answer a ping is given up, and another connection is made", async () => {
-  const timeouts = { handshakeMs: 10_000, requestMs: 500, pingAfterMs: 300, idleMs: 90_000 };
+  const timeouts = { ...defaultTimeouts, requestMs: 500, pingAfterMs: 300 };
   const { alice: a, bob: b, conversation } = await pair("ping", { timeouts });
   await using alice = a;
   await using bob = b;
