@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { jsonLine } from "../base/jsonLine.ts";
 import { compareEvidence } from "../evidence/compareEvidence.ts";
@@ -18,6 +17,7 @@ import type { Arguments } from "./commandLine.ts";
 import { readCertificates } from "./credentialFiles.ts";
 import { isForkProof, readEvidenceFolder, readForkProof } from "./evidenceFolder.ts";
 import { readFile, writeNewFiles } from "./files.ts";
+import { findDefaultCa } from "./findDefaultCa.ts";
 
 const exitCodeOf: Record<ComparisonVerdict, ExitCode> = {
   valid: exitCodes.done,
@@ -27,8 +27,6 @@ const exitCodeOf: Record<ComparisonVerdict, ExitCode> = {
   incomplete: exitCodes.incomplete,
   indeterminate: exitCodes.incomplete,
 };
-
-const defaultCa = "certs/ca_cert.pem";
 
 /** What the verifier brings: never read from the evidence. */
 type Verifier = Pick<EvidenceInput, "anchors" | "crls" | "server">;
@@ -42,7 +40,8 @@ export async function verify(args: Arguments): Promise<number> {
     throw usageError(
       "name an evidence folder, two of them to compare, or a receipt with --receipt FILE; not both",
     );
-  const verifier = readVerifier(args);
+  const places = [folder, other, receipt, args.text("transcript")].filter((place) => place !== undefined);
+  const verifier = readVerifier(args, places);
   if (folder !== undefined && other !== undefined) return await compare(folder, other, args, verifier);
   if (folder !== undefined && isForkProof(folder)) return judgeProof(folder, args, verifier);
   return await judgeFolder({ folder, receipt }, args, verifier);
@@ -102,8 +101,9 @@ function writeProof(proof: ProofFiles | undefined, args: Arguments): void {
   process.stderr.write(`securechat: the proof is in ${out}\n`);
 }
 
-function readVerifier(args: Arguments): Verifier {
-  const caFile = args.text("ca") ?? (existsSync(defaultCa) ? defaultCa : undefined);
+/** @param places of the evidence: folders and files that others may have made */
+function readVerifier(args: Arguments, places: readonly string[]): Verifier {
+  const caFile = args.text("ca") ?? findDefaultCa(places);
   const crlFile = args.text("crl");
   return {
     anchors: caFile === undefined ? [] : readCertificates(caFile, "CA certificate"),

@@ -30,8 +30,15 @@ function write(folder: string, files: Files): void {
 
 /** The real command line in a process of its own. */
 async function verify(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return await verifyIn(".", ...args);
+}
+
+async function verifyIn(
+  folder: string,
+  ...args: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
   const child = Bun.spawn([process.execPath, program, "verify", ...args], {
-    cwd: root,
+    cwd: join(root, folder),
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
@@ -108,4 +115,43 @@ describe("securechat verify FOLDER", () => {
     },
     30_000,
   );
+});
+
+describe("securechat verify without --ca", () => {
+  const ca = "certs/ca_cert.pem";
+  /** A folder with a CA of its maker's own where the default is looked for by whoever stands in it. */
+  function writeWithCa(folder: string, files: Files): void {
+    write(folder, files);
+    mkdirSync(join(root, folder, "certs"));
+    writeFileSync(join(root, folder, ca), pem(made.organisation.ca));
+  }
+
+  test("takes no anchor from the folder that the verifier stands in", async () => {
+    writeWithCa("crafted", made.files);
+    for (const args of [
+      ["."],
+      ["../crafted"],
+      [".", "../alice"],
+      ["../alice", "."],
+      ["--receipt", "receipt.json"],
+      ["--receipt", "../alice/receipt.json", "--transcript", "transcript.jsonl"],
+    ]) {
+      const done = await verifyIn("crafted", ...args);
+      expect([args, done.code, done.stdout.slice(0, 19)]).toEqual([args, 3, "Verdict: INCOMPLETE"]);
+      expect(done.stderr).toContain(`${ca} lies in the evidence itself`);
+    }
+    expect((await verifyIn("crafted", ".", "--ca", ca)).code).toBe(0);
+    expect((await verifyIn("crafted", "../alice")).code).toBe(0);
+  });
+
+  test("takes none through a link in that folder, and none from a proof of a fork", async () => {
+    write("linked", made.files);
+    symlinkSync(join(root, "crafted", "certs"), join(root, "linked", "certs"));
+    expect((await verifyIn("linked", ".")).code).toBe(3);
+    await verify("alice", "bob", "--ca", "ca.pem", "--out", "accusation");
+    mkdirSync(join(root, "accusation", "certs"));
+    writeFileSync(join(root, "accusation", ca), pem(made.organisation.ca));
+    const proof = await verifyIn("accusation", ".");
+    expect([proof.code, proof.stdout.slice(0, 22)]).toEqual([3, "Verdict: INDETERMINATE"]);
+  });
 });
