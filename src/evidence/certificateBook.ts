@@ -8,6 +8,12 @@ import { type VerifiedCertificate, verifyPath } from "../pki/verifyPath.ts";
 import type { EvidenceFile } from "./evidenceInput.ts";
 import type { Findings } from "./report.ts";
 
+// Whoever made the certificates can make what fails cost most, so there is an end to it. One failure is enough for a verdict.
+/** Searches for a path that end without one: each may cost a hundred signature checks. */
+const maxRefusals = 100;
+/** Signatures that are tried beside paths: twice what a file full of certificates by one CA takes. */
+const maxTriedSignatures = 2048;
+
 /**
  * The certificates of one body of evidence. They come from the folder and prove nothing until a path leads from them to
  * an anchor that the verifier brought along.
@@ -21,6 +27,8 @@ export class CertificateBook {
   readonly #verified = new Map<Hex, VerifiedCertificate>();
   /** Why a certificate was refused, once each. */
   readonly #refused = new Map<Hex, PkiError>();
+  #refusals = 0;
+  #triedSignatures = 0;
 
   /** @param certificates from `certificates.pem` and from the receipts, each once */
   constructor(certificates: readonly Certificate[], anchors: readonly Certificate[]) {
@@ -54,7 +62,8 @@ export class CertificateBook {
   /**
    * Judges a signer's certificate at a time, without CRLs: those are a matter of the verdict.
    *
-   * @throws {PkiError} `CMS_CERTIFICATE_MISSING` when it is not here, and what `verifyPath` throws
+   * @throws {PkiError} `CMS_CERTIFICATE_MISSING` when it is not here, `PATH_TOO_COMPLEX` after too many others had no path,
+   *  and what `verifyPath` throws
    */
   certificateAt(fingerprint: Hex, atMs: number): VerifiedCertificate {
     const known = this.#verified.get(fingerprint);
@@ -64,6 +73,11 @@ export class CertificateBook {
     if (leaf === undefined)
       throw new PkiError("CMS_CERTIFICATE_MISSING", `certificate ${fingerprint} is not in certificates.pem`);
     this.#used.add(fingerprint);
+    if (this.#refusals === maxRefusals)
+      throw new PkiError(
+        "PATH_TOO_COMPLEX",
+        `${maxRefusals} certificates had no path to a trusted CA: no more were looked at`,
+      );
     try {
       const verified = verifyPath({
         leaf,
@@ -77,6 +91,7 @@ export class CertificateBook {
       for (const certificate of verified.chain) this.#used.add(certificate.fingerprint);
       return verified;
     } catch (error) {
+      this.#refusals++;
       if (error instanceof PkiError && !this.#refused.has(fingerprint)) this.#refused.set(fingerprint, error);
       throw error;
     }
@@ -93,12 +108,18 @@ export class CertificateBook {
     );
   }
 
-  /** @returns whether an anchor or an authority in here, whoever that is, has signed it */
-  isSignedByKnownAuthority(certificate: Certificate): boolean {
-    return [...this.#anchors, ...this.#authorities].some(
-      (authority) =>
-        equalBytes(authority.subject, certificate.issuer) && isSignedBy(certificate, authority.publicKey),
-    );
+  /**
+   * @returns whether an anchor or an authority in here, whoever that is, has signed it; `undefined` when so many
+   *  signatures have been tried that no more are
+   */
+  isSignedByKnownAuthority(certificate: Certificate): boolean | undefined {
+    for (const authority of [...this.#anchors, ...this.#authorities]) {
+      if (!equalBytes(authority.subject, certificate.issuer)) continue;
+      if (this.#triedSignatures === maxTriedSignatures) return undefined;
+      this.#triedSignatures++;
+      if (isSignedBy(certificate, authority.publicKey)) return true;
+    }
+    return false;
   }
 
   #isEditionOfAnchor(certificate: Certificate): boolean {

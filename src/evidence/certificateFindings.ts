@@ -56,7 +56,17 @@ export function checkCertificatesUsed(
         where,
         `nothing here was signed with the certificate of ${certificate.subjectText}, so it was put in or altered`,
       );
-    else if (!book.isSignedByKnownAuthority(certificate))
+    const isSigned = sha256 !== undefined || book.isSignedByKnownAuthority(certificate);
+    if (isSigned === undefined) {
+      findings.error(
+        "CERTIFICATES_MALFORMED",
+        name,
+        where,
+        "too many certificates of CAs of one name: from here on they were not looked at",
+      );
+      break;
+    }
+    if (!isSigned)
       findings.error(
         "CERTIFICATE_REFUSED",
         name,

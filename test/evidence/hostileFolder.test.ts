@@ -15,11 +15,12 @@ import { decodeCertificate } from "../../src/pki/certificate.ts";
 import { countersign } from "../../src/pki/cms/countersign.ts";
 import { mergeSignedData } from "../../src/pki/cms/mergeSignedData.ts";
 import { signDetached } from "../../src/pki/cms/signDetached.ts";
-import { encodeBitString, encodeSequence } from "../../src/pki/derWriter.ts";
+import { encodeBitString, encodeInteger, encodeSequence } from "../../src/pki/derWriter.ts";
 import { formatPem } from "../../src/pki/pem.ts";
 import { encodeSignatureAlgorithm } from "../../src/pki/signatureAlgorithm.ts";
 import { Conversation, opening, roster, serverName } from "../log/conversation.ts";
 import { certificatesOf, type Device, Organisation, startMs } from "../log/organisation.ts";
+import { encodeName, extensions, forge } from "../pki/forgedCertificate.ts";
 import { createTestAuthority, type TestAuthority } from "../pki/testAuthority.ts";
 import { checkpointLine, forkAt, receiptOf, without, withoutReceipts } from "./forkedEvidence.ts";
 import {
@@ -276,6 +277,55 @@ describe("certificates", () => {
       "certificates.pem": certificates,
     });
     expect(codes(foreign, "error")).toEqual(["ENTRY_REFUSED", "CERTIFICATE_REFUSED"]);
+  });
+
+  test("without a path are searched for one a hundred times at most", async () => {
+    const stranger = await createTestAuthority({ nowMs: startMs });
+    const json = made.files["receipt.json"] ?? new Uint8Array(0);
+    const issued = await Promise.all(Array.from({ length: 64 }, () => stranger.issueServer(serverName)));
+    const p7s = issued
+      .map(({ certificate, key }) =>
+        signDetached({
+          content: json,
+          certificate,
+          key,
+          includeCertificates: [],
+          signingTimeMs: startMs + 60_000,
+        }),
+      )
+      .reduce(mergeSignedData);
+    const report = await judge(made.files, {
+      receipts: [receipt("receipt-1", json, p7s), receipt("receipt-2", json, p7s), ownReceipt()],
+    });
+    expect(report.verdict).toBe("invalid");
+    const refused = report.findings.filter(({ code }) => code === "SIGNED_DATA_REFUSED");
+    expect(refused.filter(({ message }) => message.includes("[PATH_TOO_COMPLEX]")).length).toBe(28);
+    expect(refused.length).toBe(128);
+    // Who had a path before is not refused for that.
+    expect(report.receiptedEntries).toBe(5);
+  });
+
+  test("that nothing hangs on are not tried with every CA of that name without end", async () => {
+    const key = made.alice.key;
+    const unsigned = Array.from({ length: 60 }, (_, i) =>
+      forge({
+        key,
+        subject: encodeName("X"),
+        serial: encodeInteger(i + 1),
+        extensions: [extensions.ca()],
+        // Not for this key, so that it costs nothing to find it wrong.
+        innerAlgorithm: encodeSignatureAlgorithm("ed25519"),
+        outerAlgorithm: encodeSignatureAlgorithm("ed25519"),
+      }),
+    );
+    const report = await judge({
+      "transcript.jsonl": encodeUtf8("torn"),
+      "certificates.pem": pem(...unsigned),
+    });
+    expect(report.verdict).toBe("invalid");
+    expect(codes(report, "error").filter((code) => code === "CERTIFICATES_MALFORMED").length).toBe(1);
+    // Each is tried with all 60.
+    expect(codes(report, "error").filter((code) => code === "CERTIFICATE_REFUSED").length).toBe(34);
   });
 
   test("with the same names and other keys can't write", async () => {
