@@ -63,17 +63,31 @@ export class RevocationCheck {
     return times.length === 0 ? undefined : Math.max(...times);
   }
 
-  /** Tells of lists that none of these authorities has signed. Called when all paths have been looked for. */
-  reportForeign(authorities: readonly Certificate[], findings: Findings): void {
-    for (const list of this.#crls) {
+  /**
+   * Tells of lists that none of these authorities has signed. Called when all paths have been looked for.
+   *
+   * @param isComplete whether every path that the transcript needs was looked for: else a list may be of a CA whose
+   *  certificate is missing
+   */
+  reportForeign(authorities: readonly Certificate[], isComplete: boolean, findings: Findings): void {
+    const foreign = this.#crls.filter((list) => !authorities.some((authority) => isOf(list, authority)));
+    // An organisation hands out the lists of all its CAs in one file: that some are of others than these is as it should be.
+    const ownFits = this.#crls.some((list) => list.file === undefined && !foreign.includes(list));
+    for (const list of foreign) {
       const { crl, file } = list;
-      const refusals = authorities.map((authority) => refusalOf(list, authority));
-      if (refusals.includes(undefined)) continue;
-      const reason =
-        refusals.find((refusal) => refusal?.code !== "CRL_ISSUER_MISMATCH")?.message ??
-        "no CA that the certificates here hang on has issued it";
+      const wrong = authorities
+        .map((authority) => refusalOf(list, authority))
+        .find((refusal) => refusal?.code !== "CRL_ISSUER_MISMATCH");
+      const reason = wrong?.message ?? "no CA that the certificates here hang on has issued it";
       const message = `revocation list number ${crl.number} does not count: ${reason}`;
-      if (file === undefined) findings.gap("CRL_REFUSED", "", "your revocation list", message);
+      if (file === undefined)
+        findings[wrong === undefined && ownFits ? "note" : "gap"](
+          "CRL_REFUSED",
+          "",
+          "your revocation list",
+          message,
+        );
+      else if (wrong === undefined && !isComplete) findings.gap("CRL_REFUSED", file.name, "", message);
       else findings.error("CRL_REFUSED", file.name, "", message);
     }
   }

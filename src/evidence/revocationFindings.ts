@@ -32,10 +32,10 @@ export function checkRevokedSenders(
 
 /** A list says nothing about what was revoked after it was made. */
 export function explainRevocations(
-  { state, activity }: TranscriptReading,
+  { state, activity, sha256 }: TranscriptReading,
   { book, revocations, findings }: EvidenceContext,
 ): void {
-  revocations.reportForeign(book.trustedAuthorities, findings);
+  revocations.reportForeign(book.trustedAuthorities, sha256 !== undefined, findings);
   if (state === undefined) return;
   const known = [...activity.keys()].flatMap((fingerprint) => {
     const path = book.verified(fingerprint);

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { decodeUtf8, encodeUtf8 } from "../../src/base/bytes.ts";
+import { concatBytes, decodeUtf8, encodeUtf8 } from "../../src/base/bytes.ts";
 import { encodeHex } from "../../src/base/hex.ts";
 import { decodeEcdsaSignature, encodeEcdsaSignature } from "../../src/crypto/ecdsaSignature.ts";
 import { encodeDisclosure } from "../../src/evidence/disclosure.ts";
@@ -540,6 +540,34 @@ describe("revocation", () => {
     const stranger = await createTestAuthority({ nowMs: startMs, name: "Other CA" });
     const foreign = await judge(made.files, { crls: [stranger.crl([])] });
     expect([foreign.verdict, codes(foreign, "gap")]).toEqual(["incomplete", ["CRL_REFUSED"]]);
+  });
+
+  test("lists of other issuing CAs, in one file with those that are needed, take nothing away", async () => {
+    const root = await createTestAuthority({ nowMs: startMs, name: "Root", intermediates: true });
+    const [below, other] = [await root.issueIntermediate("Below"), await root.issueIntermediate("Other")];
+    const evidence = await makeEvidence(new Organisation(below));
+    const { alice, bob, server } = evidence;
+    const files = {
+      ...evidence.files,
+      "certificates.pem": pem(alice.certificate, bob.certificate, server.certificate, below.ca, root.ca),
+    };
+    const anchors = [root.ca];
+    const all = await judge(files, { anchors, crls: [root.crl(), below.crl(), other.crl()] });
+    expect([all.verdict, codes(all, "gap")]).toEqual(["valid", []]);
+    expect(all.findings).toContainEqual(expect.objectContaining({ level: "note", code: "CRL_REFUSED" }));
+    const none = await judge(files, { anchors, crls: [other.crl()] });
+    expect([none.verdict, codes(none, "gap")]).toEqual(["incomplete", ["CRL_REFUSED"]]);
+    // Of the name of a CA that counts, but not by its key.
+    const impostor = await createTestAuthority({ nowMs: startMs, name: "Root" });
+    const forged = await judge(files, { anchors, crls: [root.crl(), impostor.crl()] });
+    expect([forged.verdict, codes(forged, "gap")]).toEqual(["incomplete", ["CRL_REFUSED"]]);
+
+    // Where the issuing CA's certificate is missing, its list in the folder can't be judged; that does not make it false.
+    const lists = concatBytes(crlPem(root.crl()), crlPem(below.crl()));
+    const bare = without(withoutReceipts({ ...files, "crl.pem": lists }), "certificates.pem");
+    const missing = await judge(bare, { anchors });
+    expect([missing.verdict, codes(missing, "error")]).toEqual(["indeterminate", []]);
+    expect(codes(missing, "gap")).toContain("CRL_REFUSED");
   });
 
   test("lists older than the last entry are said to be", async () => {
