@@ -5,7 +5,7 @@ import { type PrivateKey, sha256 } from "../crypto/crypto.ts";
 import type { Certificate } from "../pki/certificate.ts";
 import { formatIpAddress } from "../pki/hostName.ts";
 import { keyMatchesCertificate } from "../pki/keyFile.ts";
-import type { CaIndex, IndexRecord, IssuedRecord } from "./caIndex.ts";
+import { type CaIndex, type IndexRecord, type IssuedRecord, recordLimits } from "./caIndex.ts";
 import { CliError, exitCodes, usageError } from "./cliError.ts";
 import type { Arguments } from "./commandLine.ts";
 import { readCertificates, readKeyFile } from "./credentialFiles.ts";
@@ -129,22 +129,38 @@ export function recordsFor({ certificate }: Authority, index: CaIndex): readonly
   return index.records;
 }
 
-/** The line of a certificate, as it is on the day that it is issued. */
+/**
+ * The line of a certificate, as it is on the day that it is issued. One that was made beside the index may say anything: what
+ * has no place in a line is cut off or left out.
+ */
 export function recordOf(certificate: Certificate, kind: IssuedRecord["kind"]): IssuedRecord {
+  const { name, email, host } = recordLimits;
+  const called = cut(certificate.commonName || certificate.subjectText, name);
   return {
     type: "certificate",
     serial: certificate.serial,
     fingerprint: certificate.fingerprint,
     kind,
-    name: certificate.commonName ?? certificate.subjectText,
-    email: kind === "user" ? (certificate.emails[0] ?? "") : "",
-    hosts: kind === "server" ? hostsOf(certificate) : [],
+    name: called === "" ? "(no name)" : called,
+    email: kind === "user" ? cut(certificate.emails[0] ?? "", email) : "",
+    hosts:
+      kind === "server"
+        ? hostsOf(certificate)
+            .filter(({ length }) => length >= 1 && length <= host)
+            .slice(0, recordLimits.hosts)
+        : [],
     key: keyDigest(certificate.publicKey),
-    not_before: certificate.notBeforeMs,
-    not_after: certificate.notAfterMs,
+    not_before: Math.max(0, certificate.notBeforeMs),
+    not_after: Math.max(0, certificate.notAfterMs),
     issued_at: Date.now(),
     revoked: null,
   };
+}
+
+/** @returns the characters of `text` that fit into so many bytes */
+function cut(text: string, bytes: number): string {
+  const out = new Uint8Array(bytes);
+  return text.slice(0, new TextEncoder().encodeInto(text, out).read);
 }
 
 export function hostsOf({ dnsNames, ipAddresses }: Certificate): readonly string[] {

@@ -40,16 +40,19 @@ const reason: Schema<RevocationReason> = {
   write: (value) => value,
 };
 
+/** Most bytes of a name, an e-mail address and a host, and most hosts; all inclusive. */
+export const recordLimits = { name: 1024, email: 254, host: 253, hosts: 4096 } as const;
+
 /** A certificate: of kind `ca` the authority's own (the first line), else one that it has issued. */
 const certificateRecord = object({
   type: literal("certificate"),
   serial: text({ min: 2, max: 40, pattern: /^(?:[0-9a-f]{2})+$/ }),
   fingerprint: hex(32),
   kind: oneOf(["ca", "intermediate", "user", "server"]),
-  name: text({ min: 1, max: 1024 }),
-  email: text({ max: 254 }),
+  name: text({ min: 1, max: recordLimits.name }),
+  email: text({ max: recordLimits.email }),
   /** A server's DNS names and addresses. */
-  hosts: list(text({ min: 1, max: 253 }), 4096),
+  hosts: list(text({ min: 1, max: recordLimits.host }), recordLimits.hosts),
   /** SHA-256 of the SubjectPublicKeyInfo. */
   key: hex(32),
   not_before: integer(),
@@ -128,11 +131,14 @@ function parseIndex(content: string, file: string): readonly IndexRecord[] {
 
 function writeIndex(file: string, records: readonly IndexRecord[]): void {
   demandUniqueSerials(records, file);
+  const lines = records.map((record) => formatJson(recordSchema, record));
+  // What is written here is read by every command after this one: a line that they would refuse must not get there.
+  for (const line of lines) parseJson(recordSchema, line);
   // One name is enough: only the holder of the lock writes it, and what a crash leaves there is overwritten.
   const temporary = `${file}.tmp`;
   const descriptor = openSync(temporary, "w", 0o644);
   try {
-    writeFileSync(descriptor, records.map((record) => `${formatJson(recordSchema, record)}\n`).join(""));
+    writeFileSync(descriptor, lines.map((line) => `${line}\n`).join(""));
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);

@@ -1,7 +1,19 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { keyTypes } from "../../src/crypto/crypto.ts";
+import { encodeInteger, encodeSequence } from "../../src/pki/derWriter.ts";
+import { decodePrivateKey } from "../../src/pki/keyFile.ts";
+import { oids } from "../../src/pki/oids.ts";
+import { formatPem } from "../../src/pki/pem.ts";
 import { revocationReasons } from "../../src/pki/pkiError.ts";
+import {
+  encodeExtension,
+  encodeName,
+  extensions,
+  type Forged,
+  forgeDer,
+  generalName,
+} from "../pki/forgedCertificate.ts";
 import { CliFolder } from "./cliFolder.ts";
 
 // Each test starts several processes, on a machine that may be busy.
@@ -121,6 +133,50 @@ describe("ca revoke and ca crl", () => {
     );
     expect(exitCode).toBe(1);
     expect(stderr).toContain("was not issued by");
+  });
+
+  test("record a certificate that was made beside the index, whatever it says, so that the index stays readable", async () => {
+    using cli = new CliFolder();
+    await cli.succeed("ca init");
+    const key = await decodePrivateKey(cli.read("certs/ca_key.pem"));
+    const { subject: issuer } = cli.certificate("certs/ca_cert.pem");
+    const critical = encodeExtension(
+      oids.subjectAltName,
+      true,
+      encodeSequence(
+        generalName.dns(""),
+        generalName.dns("a".repeat(300)),
+        generalName.dns("host.example.org"),
+      ),
+    );
+    const odd: Record<string, Partial<Forged>> = {
+      unnamed: { subject: encodeSequence(), extensions: [critical] },
+      long: {
+        subject: encodeName(
+          "",
+          ...Array.from({ length: 16 }, () => ["2.5.4.13", "é".repeat(250)] as [string, string]),
+        ),
+        extensions: [extensions.san(generalName.email(`${"a".repeat(300)}@example.org`))],
+      },
+      old: { notBeforeMs: Date.UTC(1960, 0, 1), notAfterMs: Date.UTC(1961, 0, 1) },
+    };
+    for (const [name, forged] of Object.entries(odd)) {
+      const der = forgeDer({ key, issuer, serial: encodeInteger(name.length), ...forged });
+      cli.write(`${name}.pem`, formatPem("CERTIFICATE", der));
+      await cli.succeed(`ca revoke ${name}.pem`);
+      await cli.succeed("ca list");
+    }
+    await cli.succeed("issue --cn alice --email alice@example.org");
+    await cli.succeed("ca crl");
+    expect(cli.crl().revoked.size).toBe(3);
+    expect(cli.index().map(({ name }) => name?.slice(0, 9))).toEqual([
+      "SecureCha",
+      "(no name)",
+      "2.5.4.13=",
+      "subject",
+      "alice",
+      undefined,
+    ]);
   });
 
   test("number the lists upwards, also when the list that was published is gone", async () => {
