@@ -4,7 +4,14 @@ import type { Certificate } from "../pki/certificate.ts";
 import { type Crl, issueCrl, parseCrlFile, type RevokedEntry, verifyCrl } from "../pki/crl.ts";
 import { formatPem } from "../pki/pem.ts";
 import { PkiError } from "../pki/pkiError.ts";
-import { dayMs, isoTime, nowSeconds, type OpenAuthority, recordsFor } from "./authorityFiles.ts";
+import {
+  type Authority,
+  dayMs,
+  isoTime,
+  nowSeconds,
+  type OpenAuthority,
+  recordsFor,
+} from "./authorityFiles.ts";
 import { type CrlRecord, type IssuedRecord, withCaIndex } from "./caIndex.ts";
 import { CliError, exitCodes, usageError } from "./cliError.ts";
 import { stageFiles } from "./files.ts";
@@ -81,6 +88,20 @@ function revokedIn(
   return revoked;
 }
 
+/**
+ * An index that was restored from a backup takes nothing back: what the list in place says to be revoked is not renewed either.
+ *
+ * @throws {CliError} exit code 1; 2 when something else stands in the list's place
+ */
+export function refuseListed(renewed: Certificate, { files, certificate }: Authority): void {
+  const entry = readPublished(files.crl, certificate)?.revoked.get(renewed.serial);
+  if (entry !== undefined)
+    throw new CliError(
+      exitCodes.refused,
+      `${renewed.subjectText} (serial ${renewed.serial}) is revoked since ${isoTime(entry.atMs)} (${entry.reason}), as ${files.crl} says, and can't be renewed; the index does not know of it`,
+    );
+}
+
 /** The list that stands in place. @throws {CliError} exit code 2 when it is something else, which must not be lost */
 function readPublished(file: string, ca: Certificate): Crl | undefined {
   let bytes: Uint8Array;
@@ -97,7 +118,7 @@ function readPublished(file: string, ca: Certificate): Crl | undefined {
   } catch (cause) {
     if (!(cause instanceof PkiError)) throw cause;
     throw usageError(
-      `${file} is no revocation list of ${ca.subjectText} (${cause.message}); move it away or use another --out`,
+      `${file} is no revocation list of ${ca.subjectText} (${cause.message}); move it away or name another file`,
       cause,
     );
   }

@@ -3,6 +3,7 @@ import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
 import { type CertificateProfile, issueCertificate } from "../pki/issue.ts";
 import { formatPem } from "../pki/pem.ts";
 import { commonNameFor } from "../pki/profile.ts";
+import { refuseListed } from "./authorityCrl.ts";
 import { isoTime, keyDigest, type OpenAuthority, recordOf, recordsFor, statusOf } from "./authorityFiles.ts";
 import { type IssuedRecord, withCaIndex } from "./caIndex.ts";
 import { CliError, exitCodes } from "./cliError.ts";
@@ -35,7 +36,10 @@ export async function issueAndRecord(order: IssueOrder): Promise<Certificate> {
   const { authority, profile, spki, renews } = order;
   return await withCaIndex(authority.files.index, (index) => {
     const records = recordsFor(authority, index);
-    if (renews !== undefined) demandRenewable(renews, index.certificates);
+    if (renews !== undefined) {
+      demandRenewable(renews, index.certificates);
+      refuseListed(renews, authority);
+    }
     if (!order.newKey) refuseLiveName(index.certificates, order);
     const certificate = decodeCertificate(
       issueCertificate({

@@ -198,6 +198,9 @@ describe("ca revoke and ca crl", () => {
     await cli.succeed("ca crl");
     await cli.succeed("ca crl");
     cli.write("certs/ca_index.jsonl", backup);
+    const renewal = await cli.fail("issue --renew certs/alice_cert.pem");
+    expect(renewal.exitCode).toBe(1);
+    expect(renewal.stderr).toContain("as certs/ca_crl.pem says");
     const { exitCode, stderr } = await cli.run("ca crl");
     expect(exitCode).toBe(0);
     expect(stderr).toContain("stays revoked");
