@@ -37,6 +37,8 @@ export function encodeDisclosure(disclosure: Disclosure): Uint8Array {
  * @throws {EvidenceError} `DISCLOSURE_MALFORMED`
  */
 export function parseDisclosure(bytes: Uint8Array): Disclosure {
+  if (bytes.length <= maxDisclosureBytes && !isShaped(bytes))
+    throw malformed("more values in it, or deeper ones, than a disclosure has");
   let disclosure: Disclosure;
   try {
     disclosure = decodeJsonFile(disclosureSchema, bytes, maxDisclosureBytes);
@@ -86,6 +88,35 @@ export function verifyDisclosed(
       "DISCLOSURE_MISMATCH",
       `entry ${index} does not commit its author to these words`,
     );
+}
+
+const [quote, backslash] = [0x22, 0x5c];
+const [openBracket, closeBracket, openBrace, closeBrace] = [0x5b, 0x5d, 0x7b, 0x7d];
+/** The object, its list of entries, an entry. */
+const maxDepth = 3;
+
+/**
+ * A parser makes up to a hundred bytes out of one byte of the file, and whoever made the file chooses them: 64 MiB of
+ * brackets would fill several GiB before a schema is asked. Whether it is JSON at all is the parser's business.
+ *
+ * @returns whether objects, lists and texts in it are no more, and no deeper, than those of a disclosure
+ */
+function isShaped(bytes: Uint8Array): boolean {
+  let [depth, opened, texts, inText] = [0, 0, 0, false];
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i];
+    if (inText) {
+      if (byte === backslash) i++;
+      else if (byte === quote) inText = false;
+    } else if (byte === quote) {
+      inText = true;
+      // In an entry three names and two values; around the entries two names and a value.
+      if (++texts > 5 * maxDisclosedEntries + 3) return false;
+    } else if (byte === openBracket || byte === openBrace) {
+      if (++depth > maxDepth || ++opened > maxDisclosedEntries + 2) return false;
+    } else if (byte === closeBracket || byte === closeBrace) depth--;
+  }
+  return true;
 }
 
 function malformed(message: string, cause?: unknown): EvidenceError {

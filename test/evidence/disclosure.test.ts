@@ -124,6 +124,21 @@ describe("parseDisclosure()", () => {
       expect(codeOf(() => parseDisclosure(encodeUtf8(changed)))).toBe("DISCLOSURE_MALFORMED");
     });
 
+  test("asks no parser about what is deeper or has more values than a disclosure", () => {
+    const line = (json: string) => encodeUtf8(`${json}\n`);
+    const around = `{"conversation":"${log.id}","entries":[`;
+    for (const json of [
+      "[".repeat(1000),
+      `${around}${"{},".repeat(1024 * 1024)}{}]}`,
+      `${around}${'"",'.repeat(6 * 1024 * 1024)}""]}`,
+      `${around}{"index":[[0]],"opening":"","plaintext":""}]}`,
+    ])
+      expect(() => parseDisclosure(line(json))).toThrow("more values in it, or deeper ones");
+    // Brackets and quotes in words are words.
+    const entries = [{ index: 1, opening: encodeHex(opening), plaintext: '[[[[{"\\"{[[[\\' }];
+    expect(parseDisclosure(encodeDisclosure({ ...disclosure, entries })).entries).toEqual(entries);
+  });
+
   test("throws nothing but its own error, whatever the bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
