@@ -7,7 +7,7 @@ import type { ProofFiles } from "../evidence/forkFile.ts";
 import { maxReceipts } from "../evidence/readReceipts.ts";
 import { maxStatementBytes } from "../evidence/receiptStatement.ts";
 import { maxCheckpointLineBytes } from "../log/checkpoint.ts";
-import { usageError } from "./cliError.ts";
+import { type CliError, usageError } from "./cliError.ts";
 import { readFile } from "./files.ts";
 
 const receiptName = /^receipt(?:-[1-9][0-9]{0,15})?\.json$/;
@@ -48,7 +48,7 @@ export function readEvidenceFolder(
 ): Omit<EvidenceInput, "anchors" | "crls" | "server"> {
   const folder = location.folder ?? dirname(location.receipt ?? ".");
   if (!existsSync(folder) || !statSync(folder).isDirectory()) throw usageError(`${folder} is no folder`);
-  const names = readdirSync(folder).sort();
+  const names = namesIn(folder);
   if (names.length > maxFiles)
     throw usageError(`${folder} holds ${names.length} files, which is no evidence folder`);
   const receipts =
@@ -144,5 +144,25 @@ function streamTranscript(
 ): EvidenceInput["transcript"] {
   if (!existsSync(file)) throw usageError(`transcript not found: ${file}; name it with --transcript`);
   check(file);
-  return { name: file, chunks: createReadStream(file, { highWaterMark: readBytes }) };
+  return { name: file, chunks: readChunks(file) };
+}
+
+async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of createReadStream(file, { highWaterMark: readBytes })) yield chunk;
+  } catch (cause) {
+    throw unreadable(file, cause);
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).sort();
+  } catch (cause) {
+    throw unreadable(folder, cause);
+  }
+}
+
+function unreadable(file: string, cause: unknown): CliError {
+  return usageError(`can't read ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
 }

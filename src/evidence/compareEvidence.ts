@@ -23,7 +23,7 @@ interface NamedInput {
  * Compares what two members hold of one conversation. Each folder is judged by itself first, with the same anchors; then
  * their logs and what the server has signed about them are held against each other.
  *
- * @param b its anchors and CRLs are those of `a`: the verifier brings them for both
+ * @param b its anchors, CRLs and demanded server are those of `a`: the verifier brings them for both
  * @returns what was found; it throws for nothing that stands in the evidence
  */
 export async function compareEvidence(a: NamedInput, b: NamedInput): Promise<Comparison> {
@@ -36,7 +36,8 @@ export async function compareEvidence(a: NamedInput, b: NamedInput): Promise<Com
   const fork = findForkOf(sideA.judged, sideB.judged);
   // What is handed out has passed the check that the arbiter will make, so nothing is claimed that it would not find.
   const proof = fork === undefined ? undefined : encodeForkProof(fork.fork, fork.server);
-  const checked = proof && verifyForkProof(proof, { anchors: a.input.anchors, crls: a.input.crls });
+  const { anchors, crls, server } = a.input;
+  const checked = proof && verifyForkProof(proof, { anchors, crls, server });
   const isProven = checked?.verdict === "fork";
 
   const [readingA, readingB] = [sideA.judged.reading, sideB.judged.reading];
@@ -64,7 +65,7 @@ export async function compareEvidence(a: NamedInput, b: NamedInput): Promise<Com
         : null,
     acknowledgements: isDifferent ? sides.flatMap((side) => acknowledgementsOf(side, common)) : [],
     contradictingMembers: isDifferent ? contradictingEntries(readingA, readingB, common) : [],
-    missing: isDifferent && !isProven ? missingFor(sides, common, a.input.anchors.length > 0) : [],
+    missing: isDifferent && !isProven ? missingFor(sides, common, anchors.length > 0) : [],
   };
   return { report, proof: isProven ? proof : undefined };
 }

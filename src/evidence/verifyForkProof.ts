@@ -45,6 +45,8 @@ export interface ForkProofReport {
 interface Verifier {
   readonly anchors: readonly Certificate[];
   readonly crls: readonly Crl[];
+  /** The server that the verifier demands, if any. */
+  readonly server?: string | undefined;
 }
 
 /**
@@ -97,6 +99,9 @@ function verifyStatement(
   const [malformed] = findings.all;
   if (leaf === undefined || malformed !== undefined)
     throw refuse(`${name}.pem`, malformed?.message ?? "empty");
+  const demanded = verifier.server?.toLowerCase() ?? fork.server;
+  if (demanded !== fork.server && !servesAs(leaf, demanded))
+    throw refuse(`${name}.pem`, `it is about the server ${fork.server}, not about ${demanded} as demanded`);
   const book = new CertificateBook(pem, verifier.anchors);
   const revocations = new RevocationCheck({ folder: undefined, own: verifier.crls }, findings);
   const unproven = files.has(`${name}.txt`)

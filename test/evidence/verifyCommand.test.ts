@@ -79,6 +79,18 @@ describe("securechat verify A B", () => {
     expect((await verify("alice", "bob", "--ca", "ca.pem", "--out", "proof")).code).toBe(2);
   });
 
+  test("accuses no other server than the one that is demanded", async () => {
+    await verify("alice", "bob", "--ca", "ca.pem", "--out", "accusation");
+    for (const [server, code, verdict] of [
+      ["Chat.Example.org", 1, "Verdict: FORK"],
+      ["other.example.org", 1, "Verdict: INVALID"],
+    ] as const)
+      for (const folders of [["alice", "bob"], ["accusation"]]) {
+        const done = await verify(...folders, "--ca", "ca.pem", "--server", server);
+        expect([done.code, done.stdout.split(":", 2).join(":")]).toEqual([code, verdict]);
+      }
+  });
+
   test("writes nothing when nothing is proven", async () => {
     const done = await verify("alice", "older", "--ca", "ca.pem", "--out", "nothing");
     expect([done.code, done.stderr.includes("no proof")]).toEqual([0, true]);
@@ -94,6 +106,12 @@ describe("securechat verify A B", () => {
 });
 
 describe("securechat verify FOLDER", () => {
+  test("calls a transcript that can't be read unusable input, and not a false one", async () => {
+    const done = await verify("alice", "--transcript", "bob", "--ca", "ca.pem");
+    expect([done.code, done.stdout]).toEqual([2, ""]);
+    expect(done.stderr).toStartWith("securechat: can't read bob: ");
+  });
+
   test.each(["transcript.jsonl", "certificates.pem", "crl.pem", "receipt.p7s"])(
     "reads no link, pipe or folder in place of %s",
     async (name) => {
