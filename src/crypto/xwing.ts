@@ -44,7 +44,7 @@ export async function xwingGenerate(
 /**
  * Encapsulate (§5.4) to the key of a peer.
  *
- * @param random makes the ephemeral X25519 secret; the provider draws the coins of ML-KEM itself
+ * @param random makes the ephemeral X25519 secret, which is wiped; the provider draws the coins of ML-KEM itself
  * @returns ct_M (1088 bytes) || ct_X (32) and the 32-byte secret; `undefined` when the ML-KEM key fails its check
  * (FIPS 203 §7.2) or the X25519 key is of low order
  */
@@ -57,10 +57,14 @@ export async function xwingEncapsulate(
   const peer = publicKey.slice(mlKem768.publicKey);
   const ephemeral = random(32);
   const x25519Secret = provider.x25519(ephemeral, peer);
+  const x25519Ciphertext = provider.x25519PublicKey(ephemeral);
+  ephemeral.fill(0);
   if (x25519Secret === undefined) return undefined;
   const mlKem = await provider.mlKem768Encapsulate(publicKey.subarray(0, mlKem768.publicKey));
-  if (mlKem === undefined) return undefined;
-  const x25519Ciphertext = provider.x25519PublicKey(ephemeral);
+  if (mlKem === undefined) {
+    x25519Secret.fill(0);
+    return undefined;
+  }
   return {
     ciphertext: concatBytes(mlKem.ciphertext, x25519Ciphertext),
     sharedSecret: combine(provider, mlKem.sharedSecret, x25519Secret, concatBytes(x25519Ciphertext, peer)),
@@ -84,6 +88,8 @@ export async function xwingDecapsulate(
     secretKey instanceof Uint8Array ? (await xwingGenerate(secretKey, provider)).secretKey : secretKey;
   const x25519Ciphertext = ciphertext.slice(mlKem768.ciphertext);
   const x25519Secret = provider.x25519(key.x25519, x25519Ciphertext);
+  // What was expanded here is nobody else's.
+  if (secretKey instanceof Uint8Array) key.x25519.fill(0);
   if (x25519Secret === undefined) return undefined;
   const mlKemSecret = await provider.mlKem768Decapsulate(
     key.mlKem,

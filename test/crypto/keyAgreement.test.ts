@@ -171,6 +171,17 @@ describe.each(providers)("key agreement of $name", (provider) => {
     expect(made.ciphertext).toHaveLength(xwing.ciphertext);
   });
 
+  test("xwingEncapsulate() wipes the ephemeral secret, also when it refuses the key", async () => {
+    const { publicKey } = await xwingGenerate(systemRandom(xwing.seed), provider);
+    const lowOrder = publicKey.slice().fill(0, -32);
+    const notReduced = publicKey.slice().fill(0xff, 0, 3);
+    for (const key of [publicKey, lowOrder, notReduced]) {
+      let ephemeral = new Uint8Array(0);
+      await xwingEncapsulate(key, (length) => (ephemeral = systemRandom(length).slice()), provider);
+      expect(ephemeral).toEqual(new Uint8Array(32));
+    }
+  });
+
   test("X-Wing refuses a low-order X25519 half on either side and an ML-KEM half that fails its check", async () => {
     const { publicKey, secretKey } = await xwingGenerate(systemRandom(xwing.seed), provider);
     const made = await xwingEncapsulate(publicKey, systemRandom, provider);
