@@ -1,3 +1,4 @@
+import { existsSync, realpathSync } from "node:fs";
 import { systemRandom } from "../crypto/systemRandom.ts";
 import { type Certificate, decodeCertificate } from "../pki/certificate.ts";
 import { type CertificateProfile, issueCertificate } from "../pki/issue.ts";
@@ -6,7 +7,7 @@ import { commonNameFor } from "../pki/profile.ts";
 import { refuseListed } from "./authorityCrl.ts";
 import { isoTime, keyDigest, type OpenAuthority, recordOf, recordsFor, statusOf } from "./authorityFiles.ts";
 import { type IssuedRecord, withCaIndex } from "./caIndex.ts";
-import { CliError, exitCodes } from "./cliError.ts";
+import { CliError, exitCodes, usageError } from "./cliError.ts";
 import { type NewFile, stageFiles } from "./files.ts";
 import { printWarning } from "./warning.ts";
 
@@ -54,7 +55,9 @@ export async function issueAndRecord(order: IssueOrder): Promise<Certificate> {
     );
     const record = recordOf(certificate, profile.kind);
     warnOfOddities(index.certificates, record);
-    using staged = stageFiles(order.files(certificate));
+    const files = order.files(certificate);
+    refuseOwnFiles(files, authority);
+    using staged = stageFiles(files);
     index.write([...records, record]);
     staged.publish();
     return certificate;
@@ -107,6 +110,14 @@ function refuseLiveName(certificates: readonly IssuedRecord[], { profile, spki }
     exitCodes.refused,
     `${whoIs(live)} has a live certificate under another key (serial ${live.serial}, until ${isoTime(live.not_after).slice(0, 10)}); use --new-key to issue one more`,
   );
+}
+
+/** Nobody means `--force` for the key that signs: a user called `ca` has files of its name, and the key would be gone for good. */
+function refuseOwnFiles(files: readonly NewFile[], { files: own }: OpenAuthority): void {
+  const paths = [own.cert, own.key].map((file) => realpathSync(file));
+  const file = files.find(({ path }) => existsSync(path) && paths.includes(realpathSync(path)));
+  if (file !== undefined)
+    throw usageError(`${file.path} is the CA's own; name another place for the new files with --out PREFIX`);
 }
 
 /** What is allowed, but seldom meant. */

@@ -139,6 +139,24 @@ describe("the index of a CA", () => {
 });
 
 describe("ca and issue", () => {
+  test("never write over the certificate and key that they sign with, not even with --force", async () => {
+    using cli = new CliFolder();
+    await cli.succeed("ca init");
+    await cli.succeed("issue --request --cn alice --email alice@example.org");
+    const files = ["certs/ca_cert.pem", "certs/ca_key.pem", "certs/ca_index.jsonl"];
+    const before = files.map((file) => cli.read(file));
+    for (const command of [
+      "issue --cn ca --email ca@example.org",
+      "issue --cn bob --email bob@example.org --out ./certs/../certs/ca",
+      "issue --csr certs/alice_csr.pem --cn alice --email alice@example.org --out certs/ca",
+    ]) {
+      const { exitCode, stderr } = await cli.fail(`${command} --force`);
+      expect([command, exitCode]).toEqual([command, 2]);
+      expect(stderr).toContain("is the CA's own");
+    }
+    expect(files.map((file) => cli.read(file))).toEqual(before);
+  });
+
   test.each([
     ["ca", "needs an action"],
     ["ca delete", 'not "delete"'],
