@@ -1,5 +1,6 @@
 import { createReadStream, existsSync, lstatSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { encodeUtf8 } from "../base/bytes.ts";
 import { maxCheckpoints } from "../evidence/checkpointsCheck.ts";
 import { maxDisclosureBytes } from "../evidence/disclosure.ts";
 import type { EvidenceFile, EvidenceInput, ReceiptFiles } from "../evidence/evidenceInput.ts";
@@ -7,7 +8,9 @@ import type { ProofFiles } from "../evidence/forkFile.ts";
 import { maxReceipts } from "../evidence/readReceipts.ts";
 import { maxStatementBytes } from "../evidence/receiptStatement.ts";
 import { maxCheckpointLineBytes } from "../log/checkpoint.ts";
+import { formatPem } from "../pki/pem.ts";
 import { type CliError, usageError } from "./cliError.ts";
+import { readCertificates } from "./credentialFiles.ts";
 import { readFile } from "./files.ts";
 
 const receiptName = /^receipt(?:-[1-9][0-9]{0,15})?\.json$/;
@@ -69,7 +72,7 @@ export function readEvidenceFolder(
         : streamTranscript(location.transcript),
     certificates: [
       ...(certificates === undefined ? [] : [certificates]),
-      ...location.certificates.map((file) => read(file, maxPemBytes)),
+      ...location.certificates.map(readOwnCertificates),
     ],
     crl: optional("crl.pem", maxPemBytes),
     checkpoints: optional("checkpoints.jsonl", maxCheckpointsBytes),
@@ -136,6 +139,12 @@ function refuseIrregular(file: string): void {
 
 function read(file: string, maxBytes: number): EvidenceFile {
   return { name: file, bytes: readFile(file, "evidence", "", maxBytes) };
+}
+
+/** What the verifier brings may have any form that programs write: only the folder's own file has but one. */
+function readOwnCertificates(file: string): EvidenceFile {
+  const blocks = readCertificates(file, "certificate").map(({ der }) => formatPem("CERTIFICATE", der));
+  return { name: file, bytes: encodeUtf8([...new Set(blocks)].join("")), isOwn: true };
 }
 
 function streamTranscript(

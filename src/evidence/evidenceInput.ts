@@ -6,6 +6,8 @@ export interface EvidenceFile {
   /** How findings call it. */
   readonly name: string;
   readonly bytes: Uint8Array;
+  /** The verifier brought it, it is no part of the evidence: what nothing needs in there was not put in by anybody. */
+  readonly isOwn?: true;
 }
 
 export interface ReceiptFiles {

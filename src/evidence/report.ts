@@ -25,6 +25,7 @@ export const findingCodes = [
   "CRL_REFUSED",
   "SIGNER_REVOKED",
   "REVOCATION_UNKNOWN",
+  "REMOVAL_UNPROVEN",
   // transcript
   "TRANSCRIPT_EMPTY",
   "ENTRY_REFUSED",

@@ -30,6 +30,31 @@ export function checkRevokedSenders(
   }
 }
 
+/** Whoever removes others for being revoked has signed for that; what the lists at hand say to it is told, and no more. */
+export function checkRemovals(
+  { removalClaims, name }: TranscriptReading,
+  { book, revocations, findings }: EvidenceContext,
+): void {
+  for (const { index, at, who, list, removed } of removalClaims)
+    for (const { username, fingerprint } of removed) {
+      const path = book.verified(fingerprint);
+      const revokedAt = path && revocations.revokedAt(path);
+      if (revokedAt !== undefined && revokedAt <= at) continue;
+      const until = path && revocations.knownUntil(path);
+      const denied = until !== undefined && until >= at;
+      findings.note(
+        "REMOVAL_UNPROVEN",
+        name,
+        `line ${index + 1}`,
+        `${who} removed the certificate ${fingerprint} of ${username}, saying that list ${list} revokes it: ${
+          denied
+            ? `the list of ${new Date(until).toISOString()} denies that`
+            : "no list at hand says so; --crl FILE brings one"
+        }`,
+      );
+    }
+}
+
 /** A list says nothing about what was revoked after it was made. */
 export function explainRevocations(
   { state, activity, sha256 }: TranscriptReading,

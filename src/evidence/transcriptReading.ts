@@ -16,6 +16,7 @@ import type { CertificateBook } from "./certificateBook.ts";
 import { Complaints } from "./complaints.ts";
 import { DigestList } from "./digestList.ts";
 import type { EvidenceInput } from "./evidenceInput.ts";
+import { type RemovalClaim, removalClaimIn } from "./removalClaim.ts";
 import type { Findings } from "./report.ts";
 
 /** A message whose words somebody has disclosed. `ct` and `sig` are left out. */
@@ -74,6 +75,7 @@ export interface TranscriptReading {
   /** Usernames of those who dispute the message. */
   disputedBy(index: number): readonly string[];
   readonly activity: ReadonlyMap<Hex, SenderActivity>;
+  readonly removalClaims: readonly RemovalClaim[];
   /** Username of a member whose certificate is one of the server's, if there is one. */
   readonly serverAsMember: string | undefined;
   /** Index of the first entry of this certificate that was received at `atMs` or later; -1 when there is none. */
@@ -108,11 +110,15 @@ export async function readTranscript(
   const kinds: EntryKind[] = [];
   const activity = new Map<Hex, SenderActivity>();
   const complaints = new Complaints();
+  const removalClaims: RemovalClaim[] = [];
   // One string for each certificate, however many entries it has.
   const interned = new Map<string, Hex>();
   let state: LogState | undefined;
 
-  const onEntry = ({ entry, index, at }: TranscriptLine, next: LogState): void => {
+  const onEntry = (line: TranscriptLine, next: LogState): void => {
+    const { entry, index, at } = line;
+    const claim = state && removalClaimIn(state, line);
+    if (claim !== undefined) removalClaims.push(claim);
     state = next;
     roots.append(next.root);
     const signed = signedBytes(entry, entry.ct);
@@ -178,6 +184,7 @@ export async function readTranscript(
     entryAt,
     disputedBy: (index) => complaints.disputedBy(index),
     activity,
+    removalClaims,
     serverAsMember: serverAmong(state, book),
     indexAtOrAfter: (fingerprint, atMs) =>
       senders.findIndex((sender, index) => sender === fingerprint && (times[index] ?? 0) >= atMs),

@@ -12,7 +12,7 @@ import { checkReceipts } from "./receiptsCheck.ts";
 import { Findings, type MemberReport, type Report } from "./report.ts";
 import { reportMembers } from "./reportMembers.ts";
 import { RevocationCheck } from "./revocationCheck.ts";
-import { checkRevokedSenders, explainRevocations } from "./revocationFindings.ts";
+import { checkRemovals, checkRevokedSenders, explainRevocations } from "./revocationFindings.ts";
 import type { ServerStatement } from "./serverStatement.ts";
 import { readTranscript, type TranscriptReading } from "./transcriptReading.ts";
 
@@ -43,6 +43,7 @@ export async function judgeEvidence(input: EvidenceInput): Promise<JudgedEvidenc
   // 1. Certificates: every signature below hangs on a path to an anchor of the verifier's.
   const files = input.certificates.map((file) => ({
     name: file.name,
+    isOwn: file.isOwn === true,
     certificates: readCertificatesFile(file, findings),
   }));
   const receipts = readReceipts(input.receipts, findings);
@@ -64,6 +65,7 @@ export async function judgeEvidence(input: EvidenceInput): Promise<JudgedEvidenc
   });
   const evidence = { input, book, revocations, findings };
   checkRevokedSenders(reading, evidence);
+  checkRemovals(reading, evidence);
 
   // 3. What the server signed about the log, and what was signed over the whole of it.
   const checkpoints = checkCheckpoints(reading, evidence);
@@ -88,7 +90,11 @@ export async function judgeEvidence(input: EvidenceInput): Promise<JudgedEvidenc
   explainTimes(reading, members, evidence);
   for (const name of input.strayFiles)
     findings.note("UNEXPECTED_FILE", name, "", "it is not part of the evidence and was not looked at");
-  checkCertificatesUsed(files, reading, evidence);
+  checkCertificatesUsed(
+    files.filter(({ isOwn }) => !isOwn),
+    reading,
+    evidence,
+  );
   explainRefusedPaths(anchors, evidence);
   explainRevocations(reading, evidence);
 

@@ -15,6 +15,7 @@ import { decodeCertificate } from "../../src/pki/certificate.ts";
 import { countersign } from "../../src/pki/cms/countersign.ts";
 import { mergeSignedData } from "../../src/pki/cms/mergeSignedData.ts";
 import { signDetached } from "../../src/pki/cms/signDetached.ts";
+import type { Crl } from "../../src/pki/crl.ts";
 import { encodeBitString, encodeInteger, encodeSequence } from "../../src/pki/derWriter.ts";
 import { formatPem } from "../../src/pki/pem.ts";
 import { encodeSignatureAlgorithm } from "../../src/pki/signatureAlgorithm.ts";
@@ -579,6 +580,45 @@ describe("revocation", () => {
     );
     const fresh = authority.crl([], { thisUpdateMs: startMs + 3_600_000 });
     expect(unknown(await judge(made.files, { crls: [fresh] }))).toBeUndefined();
+  });
+
+  test("that a member claims in order to remove another is compared with the lists at hand", async () => {
+    const carol = await made.organisation.user("carol");
+    const conversation = new Conversation(certificatesOf(made.organisation));
+    const rows = roster(made.alice.row(), made.bob.row(), carol.row());
+    conversation.post(
+      conversation.create(made.alice, made.server, { kind: "group", title: "Group", roster: rows }),
+    );
+    conversation.post(
+      conversation.membership(carol, {
+        action: "remove",
+        roster: rows.filter(({ username }) => username !== "bob"),
+        crl: "7",
+      }),
+    );
+    const files = {
+      ...(await folderOf({ ...made, conversation, bob: carol })),
+      "certificates.pem": pem(
+        ...[made.alice, made.bob, carol, made.server].map(({ certificate }) => certificate),
+        authority.ca,
+      ),
+    };
+    const claims = async (...crls: Crl[]) => {
+      const { verdict, findings } = await judge(without(files, "disclosure.json"), { crls });
+      return [verdict, ...findings.filter(({ code }) => code === "REMOVAL_UNPROVEN").map((f) => f.message)];
+    };
+    const text = `carol removed the certificate ${made.bob.fingerprint} of bob, saying that list 7 revokes it: `;
+    const fresh = { thisUpdateMs: startMs + 3_600_000 };
+    const bob = { certificate: made.bob.certificate, atMs: startMs };
+    expect(await claims()).toEqual(["valid", `${text}no list at hand says so; --crl FILE brings one`]);
+    expect(await claims(authority.crl([], fresh))).toEqual([
+      "valid",
+      `${text}the list of 2027-01-15T09:00:00.000Z denies that`,
+    ]);
+    // Revoked later, it was not when carol said so.
+    const later = { ...bob, atMs: startMs + 60_000 };
+    expect(await claims(authority.crl([later], fresh))).toHaveLength(2);
+    expect(await claims(authority.crl([bob], fresh))).toEqual(["valid"]);
   });
 
   test("takes the weight from a signature that nothing but its signer dates", async () => {

@@ -112,6 +112,19 @@ describe("securechat verify FOLDER", () => {
     expect(done.stderr).toStartWith("securechat: can't read bob: ");
   });
 
+  test("takes certificates that the verifier brings in any form, also such as nothing needs", async () => {
+    const text = Buffer.from(pem(made.alice.certificate)).toString();
+    writeFileSync(join(root, "crlf.pem"), `Certificate of alice\r\n${text.replaceAll("\n", "\r\n")}${text}`);
+    writeFileSync(join(root, "other.pem"), pem((await made.organisation.user("carol")).certificate));
+    const done = await verify("alice", "--cert", "crlf.pem", "--cert", "other.pem", "--ca", "ca.pem");
+    expect([done.code, done.stderr]).toEqual([0, ""]);
+    write("uncertified", without(made.files, "certificates.pem"));
+    expect((await verify("uncertified", "--cert", "crlf.pem", "--ca", "ca.pem")).code).toBe(0);
+    writeFileSync(join(root, "broken.pem"), text.replace("END", "AND"));
+    const broken = await verify("alice", "--cert", "broken.pem", "--ca", "ca.pem");
+    expect([broken.code, broken.stdout]).toEqual([2, ""]);
+  });
+
   test.each(["transcript.jsonl", "certificates.pem", "crl.pem", "receipt.p7s"])(
     "reads no link, pipe or folder in place of %s",
     async (name) => {
