@@ -43,11 +43,17 @@ export class CertificateBook {
     }
   }
 
+  /** Makes at hand what `isRevoked` goes by: where there is no list nothing is asked for. */
+  async loadForRevocation(fingerprints: Iterable<Hex>): Promise<void> {
+    if (this.#revocation.crls.length > 0) await this.load(fingerprints);
+  }
+
   has(fingerprint: Hex): boolean {
     return this.#paths.find(fingerprint) !== undefined;
   }
 
-  /** @returns whether it is at hand and revoked; one that is not valid at that time has other reasons to be out */
+  /** @returns whether it is at hand (see `loadForRevocation`) and revoked; one that is not valid at that time has other
+   *  reasons to be out */
   isRevoked(fingerprint: Hex, atMs: number): boolean {
     const { crls, version } = this.#revocation;
     const leaf = this.#paths.find(fingerprint)?.leaf;

@@ -64,9 +64,15 @@ export async function judgePosts(
   const accepted: JudgedEntry[] = [];
   let state = log?.state;
   let persons: ReadonlySet<Hex> = state === undefined ? new Set() : personsOf(state);
+  let looked: LogState["roster"] | undefined;
   const slice = new TimeSlice();
   for (const post of posts) {
     await slice.orNextTurn();
+    // Who was revoked can't log in: their certificates may not have been asked for since the server was started.
+    if (state !== undefined && state.roster !== looked) {
+      looked = state.roster;
+      await services.certificates.loadForRevocation(looked.map(({ fingerprint }) => fingerprint));
+    }
     const known = await standing(services.store.log, state, accepted, post);
     if (known !== undefined) {
       judgements.push({ kind: "repost", post, ...known });

@@ -68,6 +68,7 @@ export async function signReceipt(
   });
   if (waitMs > 0) throw tryLater("too many receipts", waitMs);
   chargeStorage(services, member, statement.length + signed_data.length);
+  await certificates.loadForRevocation([member.fingerprint]);
   if (certificates.isRevoked(member.fingerprint, now()))
     throw new Refusal("CERTIFICATE_REVOKED", "the certificate of this session is revoked");
   // A counter signature dates the signature to now, and now the certificate has to be good.
