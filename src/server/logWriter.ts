@@ -110,7 +110,7 @@ export class LogWriter {
     const last = accepted.at(-1);
     if (first === undefined || last === undefined) return { log, judgements, accepted, append: undefined };
     const hindrance = await restoration.hindrance(conversation, (first.before ?? first.after).roster);
-    if (hindrance !== undefined) return { log, ...heldBack(judgements, hindrance) };
+    if (hindrance !== undefined) return { log, ...heldBack(judgements, hindrance, log?.state.size ?? 0) };
     const checkpoint = signState(last.after, identity, Math.max(now(), last.at));
     return { log, judgements, accepted, append: logAppendOf(accepted, checkpoint) };
   }
@@ -190,12 +190,17 @@ function refusalFor(
   return { post: naming.post, refusal };
 }
 
-/** Nothing may come to stand now; what is refused, or stands already, is answered as always. */
-function heldBack(judgements: readonly Judgement[], refusal: Refusal): Omit<Judged, "log"> {
+/**
+ * Nothing may come to stand now; what is refused, or stands already, is answered as always.
+ *
+ * @param size of the log: a repost of what would have come to stand in the same batch stands nowhere
+ */
+function heldBack(judgements: readonly Judgement[], refusal: Refusal, size: number): Omit<Judged, "log"> {
   return {
-    judgements: judgements.map((one) =>
-      one.kind === "accepted" ? { kind: "refused", post: one.judged.post, refusal } : one,
-    ),
+    judgements: judgements.map((one) => {
+      if (one.kind === "accepted") return { kind: "refused", post: one.judged.post, refusal };
+      return one.kind === "repost" && one.index >= size ? { kind: "refused", post: one.post, refusal } : one;
+    }),
     accepted: [],
     append: undefined,
   };

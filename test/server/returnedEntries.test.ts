@@ -236,6 +236,19 @@ describe("a restored server", () => {
     expect((await bob.push("pushed")).from).toBe(7);
   });
 
+  test("refuses what it holds back also where the same line was posted several times at once", async () => {
+    const loss = await Loss.create();
+    const client = await loss.server.login(loss.alice);
+    await client.expect("entries_taken", loss.request());
+    const line = loss.conversation.message(loss.alice);
+    const answers: Promise<string>[] = [];
+    // Enough for two of them to be judged together, whatever the load of the machine.
+    client.socket.together(() => {
+      for (let i = 0; i < 64; i++) answers.push(client.refusalCode(post(line)));
+    });
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(["RESTORING"]));
+  });
+
   test("does not wait for a device whose certificate is revoked", async () => {
     const loss = await Loss.create();
     const { server, conversation } = loss;
