@@ -14,10 +14,15 @@ import { certificateRecord } from "./person.ts";
 import { Refusal } from "./refusal.ts";
 import { answerFailure } from "./requestFailure.ts";
 import type { RequestReader } from "./requests.ts";
+import { bytesPerWorkToken } from "./serverLimits.ts";
 import type { Services } from "./services.ts";
 import type { Member } from "./sessionRegistry.ts";
 import type { Ticket } from "./tickets.ts";
 import { timed } from "./timed.ts";
+import { TimeSlice } from "./turns.ts";
+
+/** Who asks too often is held up for so long at a time, ms. */
+const longestDelayMs = 1_000;
 
 export interface LoginServices extends Services {
   readonly accounts: Accounts;
@@ -57,11 +62,22 @@ export async function logIn(
   peer: Peer,
   services: LoginServices,
 ): Promise<LoggedIn> {
-  const { accounts, accountWatch, certificates, store, limits, now, log, meter } = services;
+  const { accounts, accountWatch, certificates, store, limits, now, log, meter, work } = services;
+  const person = `login:${certificateRecord(peer.certificate, "user").person}`;
+  const slice = new TimeSlice();
   let hasResumed = false;
   connection.deadlineMs = performance.now() + limits.loginMs;
   for (;;) {
-    const request = reader.read(await connection.receive());
+    await connection.whenWritable();
+    await slice.orNextTurn();
+    const idleFromMs = performance.now();
+    const bytes = await connection.receive();
+    slice.waitedSince(idleFromMs);
+    const request = reader.read(bytes);
+    // A bucket of its own: whoever has a certificate and no password must not use up what its owner may ask for.
+    work.take(person, 1 + bytes.length / bytesPerWorkToken);
+    const waitMs = work.waitMs(person);
+    if (waitMs > 0) await Bun.sleep(Math.min(longestDelayMs, waitMs));
     if (request.type === "ping") {
       connection.send({ type: "pong", id: request.id });
       continue;
@@ -87,7 +103,7 @@ export async function logIn(
     } catch (error) {
       connection.requireOpen();
       answerFailure(error, request, { connection, tag: peer.tag, log });
-      await connection.whenWritable();
+      // Before anything is waited for: who doesn't read its answers has no more time than who says nothing.
       connection.deadlineMs = performance.now() + limits.loginMs;
     }
   }

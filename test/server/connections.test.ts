@@ -173,6 +173,24 @@ describe("time limits", () => {
     await server.dispose();
   });
 
+  test("end a connection that reads none of the refusals that it is given before its login", async () => {
+    const work = { capacity: 1_000_000, refillMs: 0.001 };
+    const server = await TestServer.create({ limits: { loginMs: 500, work } });
+    const client = await server.dial(await server.person("alice"));
+    client.socket.pause();
+    client.socket.together(() => {
+      for (let i = 0; i < 60_000; i++)
+        client.request({ type: "list_conversations", after: null }).catch(() => undefined);
+    });
+    const untilMs = performance.now() + 20_000;
+    while (!server.log.includes("the client took too long") && performance.now() < untilMs)
+      await Bun.sleep(50);
+    expect(server.log).toContain("Client disconnected: the client took too long");
+    client.socket.resume();
+    client.close();
+    await server.dispose();
+  }, 60_000);
+
   test("don't end a connection that pings", async () => {
     const server = await TestServer.create({ limits: { idleMs: 2_000 } });
     const client = await server.register(await server.person("alice"));

@@ -91,6 +91,18 @@ test("a client that sends thousands of requests at once does not keep the next o
   await Promise.all(pings);
 });
 
+test("a client is held to a rate before its login, which is not that of the session of the same person", async () => {
+  server = await TestServer.create({ limits: { work: { capacity: 4, refillMs: 300 } } });
+  const alice = await server.person("alice");
+  const session = await server.register(alice);
+  const stranger = await server.dial(alice);
+  for (let i = 0; i < 4; i++) await stranger.expect("pong", { type: "ping" });
+  const startedMs = performance.now();
+  for (let i = 0; i < 2; i++) await stranger.expect("pong", { type: "ping" });
+  expect(performance.now() - startedMs).toBeGreaterThan(300);
+  await session.expect("pong", { type: "ping" });
+});
+
 test("connections of one address are held to a rate, others come in, and a place comes free with time", async () => {
   server = await TestServer.create({ limits: { connectionRate: { capacity: 2, refillMs: 1_500 } } });
   const alert = async (from: string) => {
