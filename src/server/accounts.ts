@@ -85,8 +85,10 @@ export class Accounts {
     const { legacySalt } = account;
     // Taken over from the original: from now on its hash is like all others.
     const current =
-      legacySalt === undefined ? account : await this.#replacePassword(account, request.password, claimant);
-    return await this.#enter(await this.#bind(current, record), record);
+      legacySalt === undefined
+        ? await this.#bind(account, record)
+        : await this.#replacePassword(account, { chosen: request.password, record, claimant });
+    return await this.#enter(current, record);
   }
 
   /** As `login`, with another password from then on.
@@ -98,9 +100,7 @@ export class Accounts {
     if (chosen.normalize("NFC") === password.normalize("NFC"))
       throw new Refusal("WEAK_PASSWORD", "the new password must not be the old one");
     const { account, record } = await this.#authenticate(request, claimant);
-    // First the certificate, which a one-time password may move: should the server stop in between, it still does.
-    const bound = await this.#bind(account, record);
-    return await this.#enter(await this.#replacePassword(bound, chosen, claimant), record);
+    return await this.#enter(await this.#replacePassword(account, { chosen, record, claimant }), record);
   }
 
   /** @throws {Refusal} `TICKET_REFUSED` */
@@ -178,13 +178,22 @@ export class Accounts {
     );
   }
 
-  async #replacePassword(account: Account, password: string, { network }: Claimant): Promise<Account> {
-    const { store, passwords } = this.#services;
-    const passwordHash = await passwords.hash(password, network);
-    const change = { account: account.id, earlier: account.passwordHash, passwordHash };
+  /** Binds the account to the certificate with it: of two who may move it, the one that comes in does. */
+  async #replacePassword(
+    account: Account,
+    by: { chosen: string; record: CertificateRecord; claimant: Claimant },
+  ): Promise<Account> {
+    const { store, passwords, now } = this.#services;
+    const { chosen, record: certificate, claimant } = by;
+    const passwordHash = await passwords.hash(chosen, claimant.network);
+    const isBound = account.certificate?.fingerprint === certificate.fingerprint;
+    const bind = isBound ? undefined : { certificate, nowMs: now() };
+    const change = { account: account.id, earlier: account.passwordHash, passwordHash, bind };
+    const outcome = await store.accounts.replacePassword(change);
     // Somebody else was faster: a one-time password is good once.
-    if (!(await store.accounts.replacePassword(change))) throw authenticationFailed();
-    return { ...account, passwordHash };
+    if (outcome === "outdated") throw authenticationFailed();
+    if (outcome === "certificate_conflict") throw certificateConflict();
+    return { ...account, passwordHash, certificate };
   }
 
   async #bind(account: Account, certificate: CertificateRecord): Promise<Account> {

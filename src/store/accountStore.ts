@@ -84,13 +84,14 @@ export interface AccountStore {
   standings(accounts: readonly number[]): Promise<readonly Standing[]>;
 
   /** Gives an account another password hash, over a password of its owner's choice, if its hash is still `earlier`. Its
-   *  tickets are deleted.
-   *  @returns false when it is not, or there is no such account; nothing changed then */
+   *  tickets are deleted. With `bind` it is bound to that certificate together with it, as by `bindCertificate`.
+   *  `outdated`: the hash is another one, or there is no such account. Unless `replaced` nothing changed. */
   replacePassword(change: {
     readonly account: number;
     readonly earlier: string;
     readonly passwordHash: string;
-  }): Promise<boolean>;
+    readonly bind?: { readonly certificate: CertificateRecord; readonly nowMs: number } | undefined;
+  }): Promise<"replaced" | "outdated" | "certificate_conflict">;
 
   /** Stores a certificate unless it is known. `certificate_conflict`: another certificate has its issuer and serial. */
   putCertificate(certificate: CertificateRecord, nowMs: number): Promise<"stored" | "certificate_conflict">;

@@ -70,16 +70,7 @@ export class PostgresAccounts implements AccountStore {
     return this.#db.transaction(async (transaction) => {
       const number = await putCertificate(transaction, certificate, nowMs);
       if (number === undefined) return "certificate_conflict";
-      const [user] = await transaction.query<{ certificate: number | null }>(
-        "SELECT certificate FROM users WHERE id = $1::bigint FOR NO KEY UPDATE",
-        [account],
-      );
-      transaction.query("DELETE FROM key_packages WHERE certificate = $1 AND certificate <> $2", [
-        user?.certificate ?? null,
-        number,
-      ]);
-      transaction.query("DELETE FROM tickets WHERE account = $1::bigint", [account]);
-      transaction.query("UPDATE users SET certificate = $1 WHERE id = $2::bigint", [number, account]);
+      await bindTo(transaction, account, number);
       return "bound";
     });
   }
@@ -102,17 +93,24 @@ export class PostgresAccounts implements AccountStore {
     return rows.map(({ id, sessions }) => ({ account: id, session: sessions }));
   }
 
-  replacePassword(change: Parameters<AccountStore["replacePassword"]>[0]): Promise<boolean> {
-    const { account, earlier, passwordHash } = change;
-    return this.#db.transaction(async (transaction) => {
+  replacePassword(
+    change: Parameters<AccountStore["replacePassword"]>[0],
+  ): ReturnType<AccountStore["replacePassword"]> {
+    const { account, earlier, passwordHash, bind } = change;
+    return this.#db.transaction<"replaced" | "outdated" | "certificate_conflict">(async (transaction) => {
+      // First the certificate, as everywhere: two of these can't wait for each other.
+      const number = bind && (await putCertificate(transaction, bind.certificate, bind.nowMs));
+      if (bind !== undefined && number === undefined) return "certificate_conflict";
       const changed = await transaction.query(
         `UPDATE users SET pwd_hash = $1, salt = NULL, one_time_until = NULL, allows_new_key = false
          WHERE id = $2::bigint AND pwd_hash = $3 RETURNING id`,
         [passwordHash, account, earlier],
       );
-      if (changed.length !== 1) return false;
-      transaction.query("DELETE FROM tickets WHERE account = $1::bigint", [account]);
-      return true;
+      if (changed.length !== 1) throw new Undo("outdated");
+      if (number === undefined)
+        transaction.query("DELETE FROM tickets WHERE account = $1::bigint", [account]);
+      else await bindTo(transaction, account, number);
+      return "replaced";
     });
   }
 
@@ -220,6 +218,20 @@ export class PostgresAccounts implements AccountStore {
     }
     throw unavailable("too many ask for tokens of this kind");
   }
+}
+
+/** @param number of a certificate that is in the store */
+async function bindTo(transaction: Transaction, account: number, number: number): Promise<void> {
+  const [user] = await transaction.query<{ certificate: number | null }>(
+    "SELECT certificate FROM users WHERE id = $1::bigint FOR NO KEY UPDATE",
+    [account],
+  );
+  transaction.query("DELETE FROM key_packages WHERE certificate = $1 AND certificate <> $2", [
+    user?.certificate ?? null,
+    number,
+  ]);
+  transaction.query("DELETE FROM tickets WHERE account = $1::bigint", [account]);
+  transaction.query("UPDATE users SET certificate = $1 WHERE id = $2::bigint", [number, account]);
 }
 
 interface FailureRow extends CountedFailures {

@@ -6,6 +6,7 @@ import type { SqliteCertificates } from "./sqliteCertificates.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
 import { emptyUntil, latestFullAt } from "./tokenBucket.ts";
+import { Undo } from "./undo.ts";
 
 export type UserRow = AccountRow<number>;
 
@@ -99,14 +100,18 @@ export class SqliteAccounts implements AccountStore {
   bindCertificate(
     change: Parameters<AccountStore["bindCertificate"]>[0],
   ): ReturnType<AccountStore["bindCertificate"]> {
-    return this.#db.write(() => {
-      const number = this.#certificates.put(change.certificate, change.nowMs);
-      if (number === undefined) return "certificate_conflict";
-      this.#dropPackages.run(change.account, number);
-      this.#dropTickets.run(change.account);
-      this.#bind.run(number, change.account);
-      return "bound";
-    });
+    return this.#db.write(() => this.#bindNow(change));
+  }
+
+  #bindNow(
+    change: Parameters<AccountStore["bindCertificate"]>[0],
+  ): Awaited<ReturnType<AccountStore["bindCertificate"]>> {
+    const number = this.#certificates.put(change.certificate, change.nowMs);
+    if (number === undefined) return "certificate_conflict";
+    this.#dropPackages.run(change.account, number);
+    this.#dropTickets.run(change.account);
+    this.#bind.run(number, change.account);
+    return "bound";
   }
 
   beginSession(account: number): Promise<number> {
@@ -127,12 +132,16 @@ export class SqliteAccounts implements AccountStore {
     );
   }
 
-  replacePassword(change: Parameters<AccountStore["replacePassword"]>[0]): Promise<boolean> {
-    const { account, earlier, passwordHash } = change;
+  replacePassword(
+    change: Parameters<AccountStore["replacePassword"]>[0],
+  ): ReturnType<AccountStore["replacePassword"]> {
+    const { account, earlier, passwordHash, bind } = change;
     return this.#db.write(() => {
-      if (this.#replacePassword.run(passwordHash, account, earlier).changes !== 1) return false;
+      if (this.#replacePassword.run(passwordHash, account, earlier).changes !== 1) return "outdated";
       this.#dropTickets.run(account);
-      return true;
+      if (bind !== undefined && this.#bindNow({ account, ...bind }) !== "bound")
+        throw new Undo("certificate_conflict");
+      return "replaced";
     });
   }
 

@@ -128,6 +128,22 @@ test("with leave the one-time password moves the account to a certificate with a
   expect(await answer(other, login(other, "with the new key"))).toBe("authenticated");
 });
 
+test("of two new keys at once with one one-time password the account has the one that comes in", async () => {
+  const { person, once } = await added("judy");
+  expect(await answer(person, change(person, once))).toBe("authenticated");
+  const again = await reset(person, true);
+  const others = await Promise.all([server.newPerson("judy"), server.newPerson("judy")]);
+  const ready = await Promise.all(
+    others.map(async (other, i) => ({ other, chosen: `${own} ${i}`, client: await server.dial(other) })),
+  );
+  const answers = await Promise.all(
+    ready.map(({ other, chosen, client }) => client.request(change(other, again, chosen))),
+  );
+  const [winner, none] = ready.filter((_, i) => answers[i]?.type === "authenticated");
+  if (winner === undefined || none !== undefined) throw new Error("not exactly one came in");
+  expect(await answer(winner.other, login(winner.other, winner.chosen))).toBe("authenticated");
+});
+
 test("leave for another key is for the same CA's word on the person", async () => {
   const { person, once } = await added("ivan");
   expect(await answer(person, change(person, once))).toBe("authenticated");

@@ -89,7 +89,7 @@ export function describeAccountParts(stores: () => { store: Store; other: Store 
         allowsNewKey: true,
       });
       const own = { account: account.id, earlier: "$once", passwordHash: "$own" };
-      expect(await other.accounts.replacePassword(own)).toBe(true);
+      expect(await other.accounts.replacePassword(own)).toBe("replaced");
       expect(await found(account)).toMatchObject({
         passwordHash: "$own",
         oneTimeUntilMs: undefined,

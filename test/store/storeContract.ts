@@ -198,16 +198,35 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect(legacySalt).toBeUndefined();
         const replace = (change: { earlier: string; passwordHash: string }) =>
           other.accounts.replacePassword({ account: id, ...change });
-        expect(await replace({ earlier: "$another", passwordHash: "$a" })).toBe(false);
-        expect(await replace({ earlier, passwordHash: "$b" })).toBe(true);
-        expect(await replace({ earlier, passwordHash: "$c" })).toBe(false);
+        expect(await replace({ earlier: "$another", passwordHash: "$a" })).toBe("outdated");
+        expect(await replace({ earlier, passwordHash: "$b" })).toBe("replaced");
+        expect(await replace({ earlier, passwordHash: "$c" })).toBe("outdated");
         expect(await store.accounts.byEmail(email)).toMatchObject({
           passwordHash: "$b",
           legacySalt: undefined,
         });
         expect(
           await store.accounts.replacePassword({ account: id + 1_000_000, earlier, passwordHash: "$d" }),
-        ).toBe(false);
+        ).toBe("outdated");
+      });
+
+      test("replacePassword() binds to a certificate together with it, or changes nothing", async () => {
+        const created = await store.accounts.create(account());
+        if (created.kind !== "created" || created.account.certificate === undefined)
+          throw new Error("not created");
+        const { id, email, passwordHash: earlier, certificate } = created.account;
+        const { person, issuerSerial } = certificate;
+        const first = certificateRecord({ person });
+        const replace = (passwordHash: string, over: Parameters<typeof certificateRecord>[0]) =>
+          other.accounts.replacePassword({
+            ...{ account: id, earlier, passwordHash },
+            bind: { certificate: certificateRecord({ person, ...over }), nowMs: t0 },
+          });
+        expect(await replace("$a", { issuerSerial })).toBe("certificate_conflict");
+        expect(await store.accounts.byEmail(email)).toMatchObject({ passwordHash: earlier, certificate });
+        expect(await replace("$b", first)).toBe("replaced");
+        expect(await replace("$c", {})).toBe("outdated");
+        expect(await store.accounts.byEmail(email)).toMatchObject({ passwordHash: "$b", certificate: first });
       });
 
       test("beginSession() counts up for each account, standings() tell the last one", async () => {
