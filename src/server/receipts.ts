@@ -197,7 +197,7 @@ async function addSignature(
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const earlier = await store.receipts.receipt(conversation, size);
     const base = earlier?.signedData ?? signDetached({ content: statement, ...party });
-    const merged = mergeSignedData(base, signed);
+    const merged = merge(base, signed);
     // The operator signs with this very key: it stands there once, and nobody else could date it.
     const isOwn = member.fingerprint === certificate.fingerprint;
     const signedData = isOwn ? merged : countersign(merged, member.fingerprint, party);
@@ -208,6 +208,16 @@ async function addSignature(
     if (await store.receipts.save(record, now())) return record;
   }
   throw new Refusal("UNAVAILABLE", "too many sign this receipt at the moment, try again");
+}
+
+/** Both were verified. @throws {Refusal} `TOO_MANY` when there is no room for another signer */
+function merge(base: Uint8Array, signed: Uint8Array): Uint8Array {
+  try {
+    return mergeSignedData(base, signed);
+  } catch (cause) {
+    if (!(cause instanceof PkiError && cause.code === "CMS_TOO_LARGE")) throw cause;
+    throw new Refusal("TOO_MANY", "a receipt has at most 64 signers, sign another size", { cause });
+  }
 }
 
 /** Tells the members who are online here of a receipt that somebody has signed elsewhere. @throws {StoreError} */

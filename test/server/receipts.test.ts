@@ -9,6 +9,7 @@ import { mergeSignedData } from "../../src/pki/cms/mergeSignedData.ts";
 import { signDetached } from "../../src/pki/cms/signDetached.ts";
 import { decodeSignedData } from "../../src/pki/cms/signedData.ts";
 import { verifySigner } from "../../src/pki/cms/verifySigner.ts";
+import { openSqliteStore } from "../../src/store/sqliteStore.ts";
 import { directConversation, statementOf, type TestConversation } from "./testConversation.ts";
 import { type Person, TestServer } from "./testServer.ts";
 
@@ -86,6 +87,24 @@ describe("receipts", () => {
       size: 1,
     });
     expect(decodeSignedData(whole.signed_data).signers).toHaveLength(3);
+  });
+
+  test("with as many signers as a file may hold take no more", async () => {
+    const { alice, aliceClient, conversation } = await pair();
+    const statement = await statementOf(aliceClient, conversation);
+    let signedData = signDetached({
+      ...{ content: statement, certificate: server.identity.certificate, key: server.identity.key },
+      ...{ signingTimeMs: Date.now(), includeCertificates: [] },
+    });
+    for (let i = 1; i < 64; i++)
+      signedData = mergeSignedData(signedData, sign(await server.person(`signer${i}`), statement));
+    const store = await openSqliteStore({ file: server.file });
+    const record = { conversation: conversation.id, size: 1, statement, signedData, version: 1 };
+    expect(await store.receipts.save(record, Date.now())).toBe(true);
+    await store.close();
+    expect(await aliceClient.refusalCode(request(conversation, statement, sign(alice, statement)))).toBe(
+      "TOO_MANY",
+    );
   });
 
   test("about an earlier size are signed too", async () => {
