@@ -1,5 +1,5 @@
 import { hashPassword, verifyPassword } from "../store/passwordHash.ts";
-import { type Refusal, tryLater } from "./refusal.ts";
+import { Refusal, tryLater } from "./refusal.ts";
 
 /** What one takes, about. */
 const hashingMs = 60;
@@ -16,6 +16,7 @@ export class PasswordHasher {
   readonly #waiting = new Map<string, Waiting[]>();
   #waitingCount = 0;
   #running = 0;
+  #stopped = false;
   #nobody: Promise<string> | undefined;
 
   constructor(limits: { passwordsAtOnce: number; passwordsWaiting: number }) {
@@ -44,12 +45,22 @@ export class PasswordHasher {
     await this.#hashOfNobody();
   }
 
+  /** Refuses with `UNAVAILABLE` who waits, and whoever comes: all of them together would hold up the end of the server. */
+  stop(): void {
+    this.#stopped = true;
+    const lines = [...this.#waiting.values()];
+    this.#waiting.clear();
+    this.#waitingCount = 0;
+    for (const { refuse } of lines.flat()) refuse(stopping());
+  }
+
   #hashOfNobody(): Promise<string> {
     this.#nobody ??= hashPassword("an account that does not exist");
     return this.#nobody;
   }
 
   async #inTurn<T>(network: string, work: () => Promise<T>): Promise<T> {
+    if (this.#stopped) throw stopping();
     if (this.#running >= this.#atOnce) await this.#wait(network);
     else this.#running += 1;
     try {
@@ -93,6 +104,10 @@ export class PasswordHasher {
     for (const line of this.#waiting.values()) if (line.length > (longest?.length ?? 0)) longest = line;
     return longest;
   }
+}
+
+function stopping(): Refusal {
+  return new Refusal("UNAVAILABLE", "the server is shutting down, log in to the next one");
 }
 
 interface Waiting {

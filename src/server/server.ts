@@ -209,6 +209,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     clearInterval(sweeper);
     await endings.stop();
     relay.refuseNewPosts();
+    passwords.stop();
     follower.stop();
     await endFollowing?.();
     await sharedCrls?.stop();

@@ -339,6 +339,21 @@ test("stop() answers what was posted, tells everybody, and can be called again",
   await server.dispose();
 });
 
+test("stop() does not wait for the passwords of all who are logging in", async () => {
+  const server = await TestServer.create({ limits: { passwordsAtOnce: 1 } });
+  const alice = await server.person("alice");
+  const { email, username, password } = alice;
+  const clients = await Promise.all(Array.from({ length: 100 }, () => server.dial(alice)));
+  const answers = clients.map((client) => client.request({ type: "register", email, username, password }));
+  await Promise.race(answers);
+  const startedMs = performance.now();
+  await server.stop();
+  // Of the hashes, some 60 ms each, one was under way.
+  expect(performance.now() - startedMs).toBeLessThan(1_500);
+  await Promise.allSettled(answers);
+  await server.dispose();
+}, 20_000);
+
 test("text of a peer can't break a line of the log", async () => {
   const server = await TestServer.create();
   const client = await RawClient.connect(server.port, await server.person("alice"), {
