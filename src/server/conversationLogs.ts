@@ -8,6 +8,7 @@ import { StoreError } from "../store/storeError.ts";
 import { BoundedCache } from "./boundedCache.ts";
 import type { CertificateBook } from "./certificateBook.ts";
 import { decodeLogState } from "./logStateRecord.ts";
+import { TimeSlice } from "./turns.ts";
 
 const maxLogs = 4_096;
 /** Newest roots that are kept in memory per log: most views are that fresh. */
@@ -107,6 +108,7 @@ export class ConversationLogs {
   async #follow(conversation: Hex, size: number, from: FollowedLog | undefined): Promise<FollowedLog> {
     let state = from?.state ?? (await this.#storedState(conversation, size));
     const roots = new Map(from?.roots);
+    const slice = new TimeSlice();
     while ((state?.size ?? 0) < size) {
       const records: readonly EntryRecord[] = await this.#store.entries({
         conversation,
@@ -118,6 +120,7 @@ export class ConversationLogs {
       const entries = records.map(parseStored);
       const context = await this.prepare(conversation, roots, entries);
       for (const [i, entry] of entries.entries()) {
+        await slice.orNextTurn();
         const before = state;
         state = sound(() => verifyEntry(before, entry, records[i]?.at ?? 0, context));
         roots.set(state.size, state.root);

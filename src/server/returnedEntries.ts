@@ -25,6 +25,7 @@ import type { Relay } from "./relay.ts";
 import type { Restoration } from "./restoration.ts";
 import type { Services } from "./services.ts";
 import type { Session } from "./sessionRegistry.ts";
+import { TimeSlice } from "./turns.ts";
 
 type Returned = Extract<Request, { type: "return_entries" }>;
 type Taken = Extract<ServerMessage, { type: "entries_taken" }>;
@@ -212,7 +213,9 @@ async function judge(
   const roots = new Map(own?.roots);
   const judged: JudgedEntry[] = [];
   let state = own?.state;
+  const slice = new TimeSlice();
   for (const returned of entries) {
+    await slice.orNextTurn();
     const { entry, at, line } = returned;
     const known = await logs.prepare(entry.conversation, roots, [entry]);
     const context: LogContext = { ...known, certificateAt: (one, atMs) => chains.at(one, atMs) };
