@@ -54,7 +54,7 @@ export class Tickets {
 
   /** The client of a session has shown that it has this ticket. */
   async arrived(account: number, hash: Hex): Promise<void> {
-    await this.#services.store.tickets.keepOnly(account, hash);
+    await this.#services.store.tickets.dropEarlier(account, hash);
   }
 
   /** The life of a ticket counts from the end of the session that it was handed out in. */

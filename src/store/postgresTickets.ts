@@ -22,8 +22,8 @@ interface Grant {
   readonly nowMs: number;
 }
 
-interface KeepOnly {
-  readonly kind: "keepOnly";
+interface DropEarlier {
+  readonly kind: "dropEarlier";
   readonly account: number;
   readonly hash: Hex;
 }
@@ -31,7 +31,7 @@ interface KeepOnly {
 type Granted = NonNullable<Awaited<ReturnType<TicketStore["redeem"]>>>;
 
 interface Job {
-  readonly call: Grant | KeepOnly;
+  readonly call: Grant | DropEarlier;
   readonly resolve: (granted: Granted | undefined) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -60,8 +60,8 @@ export class PostgresTickets implements TicketStore {
     return this.#inGroup({ kind: "grant", by: { hash }, fingerprint, next, nowMs });
   }
 
-  async keepOnly(account: number, hash: Hex): Promise<void> {
-    await this.#inGroup({ kind: "keepOnly", account, hash });
+  async dropEarlier(account: number, hash: Hex): Promise<void> {
+    await this.#inGroup({ kind: "dropEarlier", account, hash });
   }
 
   async extend(hashes: readonly Hex[], expiresAtMs: number): Promise<void> {
@@ -71,7 +71,7 @@ export class PostgresTickets implements TicketStore {
     ]);
   }
 
-  #inGroup(call: Grant | KeepOnly): Promise<Granted | undefined> {
+  #inGroup(call: Grant | DropEarlier): Promise<Granted | undefined> {
     return this.#db.accept(
       () =>
         new Promise((resolve, reject) => {
@@ -106,8 +106,8 @@ export class PostgresTickets implements TicketStore {
 /** @returns the grants that were made */
 async function writeGroup(
   transaction: Transaction,
-  calls: readonly (Grant | KeepOnly)[],
-): Promise<ReadonlyMap<Grant | KeepOnly, Granted>> {
+  calls: readonly (Grant | DropEarlier)[],
+): Promise<ReadonlyMap<Grant | DropEarlier, Granted>> {
   transaction.query("SELECT set_config('synchronous_commit', 'off', true)");
   const grants = calls.filter((call) => call.kind === "grant");
   const granted = await judge(transaction, grants);
@@ -137,11 +137,12 @@ async function writeGroup(
       [accounts, arrayLiteral(made.map(({ nowMs }) => nowMs))],
     );
   }
-  const kept = calls.filter((call) => call.kind === "keepOnly");
+  const kept = calls.filter((call) => call.kind === "dropEarlier");
   if (kept.length > 0)
     transaction.query(
       `DELETE FROM tickets t USING unnest($1::bigint[], $2::text[]) AS k (account, hash)
-       WHERE t.account = k.account AND t.hash <> k.hash`,
+         JOIN tickets o ON o.account = k.account AND o.hash = k.hash
+       WHERE t.account = o.account AND t.id < o.id`,
       [arrayLiteral(kept.map(({ account }) => account)), arrayLiteral(kept.map(({ hash }) => hash))],
     );
   return granted;
@@ -154,7 +155,7 @@ async function writeGroup(
 async function judge(
   transaction: Transaction,
   grants: readonly Grant[],
-): Promise<ReadonlyMap<Grant | KeepOnly, Granted>> {
+): Promise<ReadonlyMap<Grant | DropEarlier, Granted>> {
   const hashes = arrayLiteral(grants.flatMap(({ by }) => ("hash" in by ? [by.hash] : [])));
   const owners = await transaction.query<{ account: number }>(
     "SELECT account FROM tickets WHERE hash = ANY($1::text[])",
@@ -182,7 +183,7 @@ async function judge(
     if (account !== undefined && !account.disabled) accounts.set(account.id, account);
   }
   const known = new Map(tickets.map((ticket) => [ticket.hash, ticket]));
-  const granted = new Map<Grant | KeepOnly, Granted>();
+  const granted = new Map<Grant | DropEarlier, Granted>();
   for (const grant of grants) {
     const account = holderOf(grant, accounts, known);
     if (account !== undefined) granted.set(grant, { account, lastEnding: ending });

@@ -13,7 +13,7 @@ export class SqliteTickets implements TicketStore {
   readonly #prune;
   readonly #noteLogin;
   readonly #lastEnding;
-  readonly #keepOnly;
+  readonly #dropEarlier;
   readonly #extend;
 
   constructor(db: SqliteDatabase) {
@@ -34,8 +34,9 @@ export class SqliteTickets implements TicketStore {
     );
     this.#noteLogin = db.prepare<null, [number, number]>("UPDATE users SET last_login_at = ? WHERE id = ?");
     this.#lastEnding = db.prepare<{ number: number }, []>(selectLastEnding);
-    this.#keepOnly = db.prepare<null, [number, string]>(
-      "DELETE FROM tickets WHERE account = ? AND hash <> ?",
+    this.#dropEarlier = db.prepare<null, [number, number, string]>(
+      `DELETE FROM tickets WHERE account = ?
+         AND id < (SELECT id FROM tickets WHERE account = ? AND hash = ?)`,
     );
     this.#extend = db.prepare<null, [number, string]>("UPDATE tickets SET expires_at = ? WHERE hash = ?");
   }
@@ -56,8 +57,8 @@ export class SqliteTickets implements TicketStore {
     });
   }
 
-  keepOnly(account: number, hash: Hex): Promise<void> {
-    return this.#db.write(() => void this.#keepOnly.run(account, hash));
+  dropEarlier(account: number, hash: Hex): Promise<void> {
+    return this.#db.write(() => void this.#dropEarlier.run(account, account, hash));
   }
 
   extend(hashes: readonly Hex[], expiresAtMs: number): Promise<void> {

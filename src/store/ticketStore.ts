@@ -38,8 +38,9 @@ export interface TicketStore {
     readonly nowMs: number;
   }): Promise<{ readonly account: Account; readonly lastEnding: number } | undefined>;
 
-  /** Deletes the account's tickets but this one, which its client has shown to have. */
-  keepOnly(account: number, hash: Hex): Promise<void>;
+  /** Deletes the account's tickets that were handed out before this one, which its client has shown to have. A later one
+   *  belongs to a login that is under way. */
+  dropEarlier(account: number, hash: Hex): Promise<void>;
 
   /** Lets those that are there live until then. */
   extend(hashes: readonly Hex[], expiresAtMs: number): Promise<void>;

@@ -145,10 +145,23 @@ export function describeAccountParts(stores: () => { store: Store; other: Store 
       const first = await issue(account);
       const lost = await redeem(first);
       const second = await redeem(first);
-      await stores().store.tickets.keepOnly(account.id, second?.next as never);
+      await stores().store.tickets.dropEarlier(account.id, second?.next as never);
       expect(await redeem(first)).toBeUndefined();
       expect(await redeem(lost?.next)).toBeUndefined();
       expect((await redeem(second?.next))?.id).toBe(account.id);
+    });
+
+    test("dropEarlier() leaves those that were handed out later, and all when it has gone itself", async () => {
+      const [account, other] = [await newAccount(), await newAccount()];
+      const [first, others] = [await issue(account), await issue(other)];
+      const second = await issue(account);
+      const { tickets } = stores().store;
+      await tickets.dropEarlier(account.id, first as never);
+      await tickets.dropEarlier(account.id, randomHex(32));
+      await tickets.dropEarlier(account.id, others as never);
+      expect((await redeem(first))?.id).toBe(account.id);
+      expect((await redeem(second))?.id).toBe(account.id);
+      expect((await redeem(others))?.id).toBe(other.id);
     });
 
     test("an account keeps a bounded number of tickets, the newest", async () => {
