@@ -57,6 +57,8 @@ export async function connect(args: Arguments): Promise<number> {
     onInterrupt: stop,
   });
   let onEvent = (event: ClientEvent) => front.view.event(event);
+  /** Questions are being answered, for which no server waits long. */
+  let isAsking = false;
   const passwords = new AccountPassword(args);
   const client = await attempt(() =>
     openClient({
@@ -74,9 +76,23 @@ export async function connect(args: Arguments): Promise<number> {
       now: Date.now,
       reconnect: growingDelays(systemRandom),
       password: () => passwords.again(),
-      onEvent: (event) => onEvent(event),
+      onEvent: (event) => {
+        const isOfWaiting = event.event === "progress" || (event.event === "closed" && event.code !== "QUIT");
+        if (!(isAsking && isOfWaiting)) onEvent(event);
+      },
     }),
   );
+  /** A connection that has ended meanwhile is made again, so that the answers are not lost on it. */
+  const ask = async <T>(questions: () => Promise<T>): Promise<T> => {
+    isAsking = true;
+    try {
+      const answers = await questions();
+      await attempt(() => client.connect());
+      return answers;
+    } finally {
+      isAsking = false;
+    }
+  };
   const session = new ChatSession(client, front.view, {
     raw: args.has("raw"),
     commands: chatCommands,
@@ -87,19 +103,15 @@ export async function connect(args: Arguments): Promise<number> {
   onEvent = (event) => session.note(event);
   const chat = async (): Promise<ExitCode> => {
     await attempt(() => client.connect());
-    const login = await askForLogin(
-      client,
-      { person, passwords, from: from && { certificate: from.chain[0], key: from.key } },
-      args,
-      isTerminal,
-    );
+    const loginInput = { person, passwords, from: from && { certificate: from.chain[0], key: from.key } };
+    const login = await ask(() => askForLogin(client, loginInput, args, isTerminal));
     for (const signal of endingSignals) process.on(signal, stop);
     front.open(session);
     await attempt(() =>
       login.run(async (questions) => {
         front.pause();
         try {
-          return await questions();
+          return await ask(questions);
         } finally {
           front.open(session);
         }

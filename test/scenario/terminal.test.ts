@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
+import type { ChildProcess } from "../../src/cli/childProcess.ts";
 import type { TerminalProcess } from "./terminalProcess.ts";
 import { isMessage, passwordOf, patienceMs, quit, World } from "./world.ts";
 
@@ -152,6 +153,61 @@ describe("connect on a terminal", () => {
     terminal.press("\u0003");
     expect(await terminal.exited).not.toBe(0);
     expect(terminal.shown).not.toContain("successful");
+  });
+});
+
+describe("connect on a terminal whose server does not wait for answers", () => {
+  let world: World;
+  let server: ChildProcess;
+  let port: number;
+  let ended = 0;
+  beforeAll(async () => {
+    world = await World.create(["alice"]);
+    ({ server, port } = await world.startServer(["--login-timeout", "1"]));
+  });
+  afterAll(() => world?.dispose());
+
+  /** Thinks for longer than the server waits. */
+  async function think(): Promise<void> {
+    ended += 1;
+    let left = ended;
+    await server.waitFor(`time-out ${ended}`, (line) =>
+      line.endsWith("Client disconnected: the client took too long") && --left === 0 ? true : undefined,
+    );
+  }
+
+  test("registers with answers that took their time", async () => {
+    const terminal = world.startOnTerminal("alice", ["connect", `localhost:${port}`, "--as", "alice"]);
+    await terminal.waitFor("Register or Login? (r/l): ");
+    terminal.type("r");
+    await terminal.waitFor("Email");
+    await think();
+    terminal.type("");
+    await terminal.waitFor("Username");
+    terminal.type("");
+    await terminal.waitFor("Password: ");
+    terminal.type(password);
+    await terminal.waitFor("✓ Registration successful: alice");
+    await terminal.waitFor("Message (or 'quit'): ");
+    terminal.type("quit");
+    expect(await terminal.exited).toBe(0);
+    expect(textOf(terminal)).not.toContain("Connection lost");
+    expect(textOf(terminal).match(/\[1\] Connect to server/g)).toHaveLength(1);
+  });
+
+  test("takes a password of one's own that took its time", async () => {
+    const once = (await world.succeed("server", ["serve", "users", "reset", "alice"])).stdout.trim();
+    const args = ["connect", `localhost:${port}`, "--as", "alice", "--login"];
+    const terminal = world.startOnTerminal("alice", args, { SECURECHAT_PASSWORD: once });
+    await terminal.waitFor("New password: ");
+    await think();
+    terminal.type("chosen at leisure");
+    await terminal.waitFor("New password (again): ");
+    terminal.type("chosen at leisure");
+    await terminal.waitFor("✓ Login successful: alice");
+    await terminal.waitFor("Message (or 'quit'): ");
+    terminal.type("quit");
+    expect(await terminal.exited).toBe(0);
   });
 });
 
