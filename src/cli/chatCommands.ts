@@ -12,6 +12,8 @@ export interface ChatTarget {
   /** Whom lines go to. */
   readonly peer: { readonly name: string; readonly conversation: Hex } | undefined;
   open(name: string): Promise<void>;
+  /** Lets lines go to nobody until a conversation is opened. */
+  closePeer(): void;
   /** Sends a text to this person, whoever lines go to. @returns whether it is on its way; what hinders is told */
   say(name: string, text: string): Promise<boolean>;
   /** As `open`, in the place of a conversation that can't go on. */
@@ -36,7 +38,7 @@ export const chatCommands: readonly ChatCommand[] = [
     usage: "/to NAME",
     help: "talk to this person",
     takesNames: true,
-    run: (session, [name]) => session.open(needed(name, "/to NAME")),
+    run: talkTo,
   },
   {
     name: "leave",
@@ -93,6 +95,12 @@ function current(session: ChatTarget): Hex {
   if (session.peer === undefined)
     throw new ClientError("NO_SUCH_CONVERSATION", "no conversation is open: use /to NAME first");
   return session.peer.conversation;
+}
+
+async function talkTo(session: ChatTarget, [name]: readonly string[]): Promise<void> {
+  // What follows is not for whom lines went to before, also when this fails.
+  session.closePeer();
+  await session.open(needed(name, "/to NAME"));
 }
 
 function needed(value: string | undefined, usage: string): string {
@@ -164,7 +172,9 @@ function listMessages({ view }: ChatTarget, messages: readonly RememberedMessage
   );
 }
 
-async function leave(session: ChatTarget): Promise<void> {
+async function leave(session: ChatTarget, args: readonly string[]): Promise<void> {
+  // It can't be taken back, and whoever names somebody may mean another conversation than this one.
+  if (args.length > 0) throw new ClientError("BAD_RANGE", "it is used as /leave, in the conversation itself");
   const conversation = current(session);
   const { index } = await session.client.leave(conversation);
   session.view.answer(["  You have left. Its evidence stays; /to NAME begins a new conversation."], {

@@ -30,7 +30,7 @@ export interface UnsentLine {
 export interface ChatOutcome {
   /** Why there is no connection and none will come: what is not sent is kept, what was waited for has not come. */
   readonly cutOff: string | undefined;
-  /** Every line that was typed stands in the log. */
+  /** Every line that was typed stands in the log, and every command of a script could be done. */
   readonly allSent: boolean;
   /** Every receipt that was asked for at the end is countersigned. */
   readonly allCountersigned: boolean;
@@ -104,6 +104,10 @@ export class ChatSession implements ChatTarget {
   async open(name: string): Promise<void> {
     const conversation = await this.client.openDirect(name);
     this.#peer = { name, conversation };
+  }
+
+  closePeer(): void {
+    this.#peer = undefined;
   }
 
   /** As `open`; what hinders is told and nothing more. */
@@ -247,6 +251,8 @@ export class ChatSession implements ChatTarget {
     try {
       await runChatCommand(this, line);
     } catch (error) {
+      // Who types sees it; a script has the exit code.
+      if (this.#options.endsWhenCutOff) this.#allSent = false;
       this.#report(error);
     }
   }

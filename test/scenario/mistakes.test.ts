@@ -42,6 +42,33 @@ test("connect refuses what can be no username and keeps the connection", async (
   expect(events).toContainEqual(expect.objectContaining({ event: "sent", text: "hello" }));
 });
 
+test("connect sends nobody what follows a /to that failed, with exit code 1", async () => {
+  world = await World.create(["alice", "bob"]);
+  const { port } = await world.startServer();
+  await world.chat("bob", port, ["--register"]);
+  const input = "for bob\n/to carol\nfor carol\n/to\nfor whom?\n/to bob\nfor bob again\n";
+  const done = await world.chat("alice", port, ["--register", "--to", "bob", "--json"], { input });
+  expect(done.exitCode).toBe(1);
+  const events = eventsOf(done.stdout);
+  expect(events.flatMap(({ event, text }) => (event === "sent" ? [text] : []))).toEqual([
+    "for bob",
+    "for bob again",
+  ]);
+  expect(events.filter(({ code }) => code === "NO_RECIPIENT")).toHaveLength(2);
+});
+
+test("connect leaves no conversation at /leave with a name, and ends with exit code 1", async () => {
+  world = await World.create(["alice", "bob"]);
+  const { port } = await world.startServer();
+  await world.chat("bob", port, ["--register"]);
+  const input = "/leave bob\nstill here\n";
+  const done = await world.chat("alice", port, ["--register", "--to", "bob", "--json"], { input });
+  expect(done.exitCode).toBe(1);
+  const events = eventsOf(done.stdout);
+  expect(events.filter(({ event }) => event === "left")).toEqual([]);
+  expect(events).toContainEqual(expect.objectContaining({ event: "sent", text: "still here" }));
+});
+
 test("connect names a folder for transcripts that can't be used, with exit code 2, and sends nothing", async () => {
   world = await World.create(["alice", "bob"]);
   const { port } = await world.startServer();
