@@ -107,7 +107,7 @@ export class ConversationKeys {
   async enter(entered: RosterEntry, blobs: EpochBlobs | undefined, batch: VaultBatch): Promise<Entered> {
     const { after, body } = entered;
     const entry = epochEntryOf(this.#conversation, entered);
-    const own = after.roster.find((row) => row.fingerprint === this.#own);
+    const own = this.#context.devices.rowOf(after.roster);
     const pending = this.isOwn(entered) ? this.#pending : undefined;
     this.#keepEpoch(after.epoch, pending ?? (blobs && { ...blobs, group: blobs.groupInfo }), batch);
     this.dropPending(batch);
@@ -118,6 +118,7 @@ export class ConversationKeys {
         return { kind: "member", by: "own commit" };
       }
       if (own === undefined) return this.#leave("this device is not in the roster");
+      if (own.fingerprint === entry.sender) return this.#leave("the state of this own commit is not here");
       if (blobs === undefined) throw new Error("blobs were not fetched");
       if (this.#record.epoch === after.epoch - 1 && this.#record.epoch > 0) {
         const { badGroupInfo, ...opened } = await this.#context.groups.follow(this.state(), entry, blobs);
@@ -126,7 +127,7 @@ export class ConversationKeys {
         return { kind: "member", by: "commit", badGroupInfo };
       }
       const device = this.#context.devices.find(own.device);
-      if (device === undefined || body.welcome === null || !isAdmittedBy(entered, this.#own))
+      if (device === undefined || body.welcome === null || !isAdmittedBy(entered, own.fingerprint))
         return this.#leave("there is no welcome for this device");
       const { keyPackages, groups } = this.#context;
       const { used, badGroupInfo, ...opened } = await groups.join({

@@ -1,6 +1,8 @@
 import type { Hex } from "../base/hex.ts";
 import type { PrivateKey } from "../crypto/crypto.ts";
 import { createDevice, type Device, decodeDevice, deviceId, encodeDevice } from "../group/device.ts";
+import type { RosterRow } from "../log/bodies.ts";
+import { isSamePerson } from "../log/roster.ts";
 import type { Certificate } from "../pki/certificate.ts";
 import type { VerifiedCertificate } from "../pki/verifyPath.ts";
 import type { Vault, VaultBatch } from "./vault.ts";
@@ -54,6 +56,17 @@ export class Devices {
     return stored === undefined ? undefined : decodeDevice(stored);
   }
 
+  /**
+   * The own row: under the certificate in use or, until this client has come back under that, under an earlier one with a
+   * device of this vault, which reads on meanwhile.
+   */
+  rowOf(roster: readonly RosterRow[]): RosterRow | undefined {
+    return (
+      roster.find(({ fingerprint }) => fingerprint === this.#self.certificate.fingerprint) ??
+      roster.find((row) => isSamePerson(row, this.#self) && this.find(row.device) !== undefined)
+    );
+  }
+
   /** A device for one conversation. */
   create(batch: VaultBatch): Device {
     const device = this.#create();
@@ -61,13 +74,12 @@ export class Devices {
     return device;
   }
 
+  /** The private halves of its key packages stay until they end: somebody may have used one that this client has not heard of. */
   #replaceCurrent(): Device {
     const device = this.#create();
     const batch = this.#vault.batch();
     batch.write("device", current, encodeDevice(device));
     batch.write("device", idOf(device), encodeDevice(device));
-    // Packages of another device or certificate are of no use: the server drops them too.
-    for (const { key } of this.#vault.list("keyPackage")) batch.remove("keyPackage", key);
     this.#vault.commit(batch);
     return device;
   }

@@ -194,8 +194,7 @@ export class Intake {
   }
 
   async #fetch(entry: Entry, body: CreateBody | MembershipBody): Promise<EpochBlobs | undefined> {
-    const own = this.#context.self.certificate.fingerprint;
-    const isMember = body.roster.some(({ fingerprint }) => fingerprint === own);
+    const isMember = this.#context.devices.rowOf(body.roster) !== undefined;
     if (!isMember || this.#keys.isOwn({ entry, body })) return undefined;
     const connection = this.#context.connection();
     try {

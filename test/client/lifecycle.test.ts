@@ -144,6 +144,47 @@ describe("a person who renews the certificate with the same key", () => {
   });
 });
 
+describe("a person who comes back with a renewed certificate", () => {
+  async function renewed(server: TestServer, { person }: Party) {
+    const { pkcs8 } = person.issued;
+    const { chain, key } = await server.authority.issueUser(person.username, person.email, { pkcs8 });
+    return { chain, key };
+  }
+
+  test("reads what a conversation begins with that somebody has begun with the old one", async () => {
+    const server = await testServer();
+    const alice = party(server, await server.newPerson("alice"));
+    const bob = party(server, await server.newPerson("bob"));
+    await alice.register();
+    await alice.quit();
+    await bob.register();
+    const conversation = await bob.client.openDirect("alice");
+    await bob.client.send(conversation, "are you there?");
+    await alice.login(await renewed(server, alice));
+    await alice.until(() => alice.texts.includes("are you there?"));
+    await alice.client.openDirect("bob");
+    await alice.client.send(conversation, "under the new certificate");
+    await bob.until(() => bob.texts.includes("under the new certificate"));
+    expect(alice.of("warning").map(({ code }) => code)).not.toContain("UNREADABLE");
+  });
+
+  test("reads what was said after a change of keys that it has not seen", async () => {
+    const server = await testServer();
+    const alice = party(server, await server.newPerson("alice"));
+    const bob = party(server, await server.newPerson("bob"));
+    const conversation = await conversationOf(alice, bob);
+    await alice.quit();
+    await bob.quit();
+    const other = party(server, bob.person);
+    await other.login();
+    await other.client.openDirect("alice");
+    await other.client.send(conversation, "from another device");
+    await alice.login(await renewed(server, alice));
+    await alice.until(() => alice.texts.includes("from another device"));
+    expect(alice.of("warning").map(({ code }) => code)).not.toContain("UNREADABLE");
+  });
+});
+
 describe("with an issuing CA below the root", () => {
   test("chains are verified with the root alone, on the wire and years later", async () => {
     const root = await createTestAuthority({ intermediates: true });
