@@ -1,5 +1,5 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { executable, type JsonEvent, passwordOf, patienceMs, World } from "./world.ts";
 
 setDefaultTimeout(patienceMs);
@@ -98,3 +98,28 @@ test("connect whose reader has gone ends without a stack trace and loses nothing
   expect(done.exitCode).toBe(0);
   expect(eventsOf(done.stdout)).toContainEqual(expect.objectContaining({ event: "sent", text: "last" }));
 });
+
+test.skipIf(!existsSync("/dev/full"))(
+  "output that finds no room is told in one line, with exit code 1, and a chat goes on",
+  async () => {
+    world = await World.create(["alice", "bob"]);
+    const { port } = await world.startServer();
+    await world.chat("bob", port, ["--register"]);
+    await world.chat("alice", port, ["--register"]);
+    const toFull = (folder: string, args: string, input = "") =>
+      world?.runProgram(world.path(folder), ["sh", "-c", `"${executable}" ${args} > /dev/full`], {
+        input,
+        env: passwordOf("alice"),
+      });
+    const told = /^securechat: can't write to standard output: [^\n]*no space left[^\n]*\n$/i;
+    const listed = await toFull("org", "ca list");
+    expect([listed?.exitCode, listed?.stderr]).toEqual([1, expect.stringMatching(told)]);
+    const args = `connect localhost:${port} --as alice --to bob --json`;
+    const chat = await toFull("alice", args, "all the same\n");
+    expect([chat?.exitCode, chat?.stderr]).toEqual([1, expect.stringMatching(told)]);
+    const { stdout } = await world.chat("bob", port, ["--json", "--wait-for", "1"]);
+    expect(eventsOf(stdout)).toContainEqual(
+      expect.objectContaining({ event: "message", text: "all the same" }),
+    );
+  },
+);
