@@ -6,6 +6,7 @@ import { AccountPassword } from "./accountPassword.ts";
 import { chatCommands } from "./chatCommands.ts";
 import { chooseFront } from "./chatFront.ts";
 import { ChatSession } from "./chatSession.ts";
+import { JsonView } from "./chatView.ts";
 import { CliError, type ExitCode, exitCodes, usageError } from "./cliError.ts";
 import { attempt, exitCodeOf } from "./clientFailure.ts";
 import { type Arguments, integerFlag } from "./commandLine.ts";
@@ -22,6 +23,23 @@ const acknowledgeEveryMs = 3_000;
 
 /** `securechat connect`: logs in or registers, then chats until the end of input. */
 export async function connect(args: Arguments): Promise<number> {
+  let isTold = !args.has("json");
+  // Whoever reads the events must not have to read standard error too.
+  const tell = (error: unknown): void => {
+    if (isTold || !(error instanceof CliError)) return;
+    isTold = true;
+    new JsonView().event(asEvent(error));
+  };
+  try {
+    return await openAndChat(args, tell);
+  } catch (error) {
+    tell(error);
+    throw error;
+  }
+}
+
+/** @param tell of what ends it, before `closed` is told */
+async function openAndChat(args: Arguments, tell: (error: unknown) => void): Promise<number> {
   const isTerminal = process.stdin.isTTY === true && !args.has("json");
   const { first, others } = parseAddresses(args.positionals);
   const files = await ownFiles(args, isTerminal);
@@ -131,8 +149,7 @@ export async function connect(args: Arguments): Promise<number> {
   try {
     return await withinTimeout(timeoutS, () => Promise.race([chat(), interrupt.promise]));
   } catch (error) {
-    // Whoever reads the events must not have to read standard error too.
-    if (args.has("json") && error instanceof CliError) front.view.event(asEvent(error));
+    tell(error);
     throw error;
   } finally {
     front.close();

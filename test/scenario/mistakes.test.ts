@@ -30,6 +30,25 @@ test("connect --json tells a wrong password as an event, with exit code 1 and on
   expect(done.stdout + done.stderr).not.toContain("another one");
 });
 
+test("connect --json tells what ends it before it is connected as an event", async () => {
+  world = await World.create(["alice"]);
+  const { port } = await world.startServer();
+  const holder = await world.join("alice", port);
+  const second = await world.chat("alice", port, ["--json"]);
+  expect([second.exitCode, eventsOf(second.stdout)]).toEqual([
+    2,
+    [expect.objectContaining({ event: "error", code: "VAULT_IN_USE" })],
+  ]);
+  expect(second.stderr.trim().split("\n")).toHaveLength(1);
+  holder.endInput();
+  await holder.exited;
+  const none = await world.run("alice", ["connect", `localhost:${port}`, "--as", "nobody", "--json"]);
+  expect([none.exitCode, eventsOf(none.stdout)]).toEqual([
+    2,
+    [expect.objectContaining({ event: "error", code: "USAGE" })],
+  ]);
+});
+
 test("connect refuses what can be no username and keeps the connection", async () => {
   world = await World.create(["alice", "bob"]);
   const { port } = await world.startServer();
