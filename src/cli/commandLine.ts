@@ -54,7 +54,9 @@ export function parseArguments(argv: readonly string[], command: string, flags: 
     const name = argument.slice(2, equals === -1 ? undefined : equals);
     const flag = argument.startsWith("--") ? known.get(name) : undefined;
     if (flag === undefined)
-      throw usageError(`unknown option ${argument.split("=")[0]}; see "securechat ${command} --help"`);
+      throw usageError(
+        `unknown option ${argument.split("=")[0]}; see "${["securechat", command, "--help"].filter(Boolean).join(" ")}"`,
+      );
     const seen = values.get(name) ?? [];
     if (seen.length > 0 && flag.many !== true) throw usageError(`option --${name} was given twice`);
     if (flag.value === undefined) {

@@ -8,6 +8,7 @@ import { DemoOrganisation, demoScript } from "./demoOrganisation.ts";
 
 /** `securechat demo`: the whole of it, in separate processes over loopback, told to somebody who sees it first. */
 export async function demo(args: Arguments): Promise<number> {
+  if (args.positionals.length > 0) throw usageError('demo takes no arguments; see "securechat demo --help"');
   const root = demoFolder(args.text("keep"));
   const started = performance.now();
   say(

@@ -12,7 +12,7 @@ import { commands, globalFlags } from "./commands.ts";
  */
 export async function main(argv: readonly string[]): Promise<number> {
   try {
-    const name = argv.find((argument) => !argument.startsWith("-"));
+    const name = commandNameIn(argv);
     const command = commands.find((spec) => spec.name === name);
     const before = argv.indexOf("--");
     const flags = before === -1 ? argv : argv.slice(0, before);
@@ -31,6 +31,13 @@ export async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return report(error);
   }
+}
+
+/** @returns the first argument that is neither a flag nor the value of one that may stand before a command */
+function commandNameIn(argv: readonly string[]): string | undefined {
+  const takesNext = (argument: string | undefined) =>
+    globalFlags.some(({ name, value }) => value !== undefined && argument === `--${name}`);
+  return argv.find((argument, at) => !argument.startsWith("-") && !takesNext(argv[at - 1]));
 }
 
 async function run(command: CommandSpec, argv: readonly string[]): Promise<number> {

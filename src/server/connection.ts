@@ -38,6 +38,8 @@ export class Connection implements Transport {
   #gone: ChannelError | undefined;
   #closing = false;
   #flushScheduled = false;
+  /** The socket has taken less than it was given: nothing is offered before it drains. */
+  #blocked = false;
   #wakeReader: (() => void) | undefined;
   #wakeWriter: (() => void) | undefined;
   #deadlineMs = Number.POSITIVE_INFINITY;
@@ -174,6 +176,7 @@ export class Connection implements Transport {
 
   /** The socket takes bytes again. */
   drained(): void {
+    this.#blocked = false;
     this.#flush();
   }
 
@@ -216,7 +219,9 @@ export class Connection implements Transport {
 
   #flush(): void {
     this.#flushScheduled = false;
+    if (this.#blocked) return;
     const empty = this.#queue.flush((bytes) => this.#socket.write(bytes));
+    this.#blocked = !empty;
     if (this.#queue.pendingBytes <= busyQueueBytes) {
       this.#wakeWriter?.();
       this.#wakeWriter = undefined;

@@ -142,6 +142,8 @@ export class Restoration {
     // Where another process was faster, its wait is this one's, too.
     await store.restoration.begin(wait);
     await this.#look();
+    // What a wait of somebody else's is about is not this one's to say.
+    if (this.#cause === cause) this.#cause = undefined;
   }
 
   /** A wait has begun, here or in another process. */

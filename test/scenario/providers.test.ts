@@ -69,6 +69,13 @@ describe("--crypto", () => {
   });
   afterAll(() => world?.dispose());
 
+  test("--crypto may stand before the command, its value is none", async () => {
+    const listed = await world.run("org", ["--crypto", "noble", "ca", "list"]);
+    expect([listed.exitCode, listed.stderr]).toEqual([0, ""]);
+    const unknown = await world.run("org", ["--crypto", "noble"]);
+    expect([unknown.exitCode, unknown.stdout]).toEqual([2, ""]);
+  });
+
   test.each(["native", "noble"])("%s is shown by --version, and beats SECURECHAT_CRYPTO", async (name) => {
     const other = name === "native" ? "noble" : "native";
     const byFlag = await world.run("org", ["--version", "--crypto", name], {
