@@ -23,19 +23,29 @@ export function namedDatabase(args: Arguments): DatabaseOptions {
  * Opens the store that `--db`, the environment or `.env` name.
  *
  * @param notice gets what the operator should know about it
- * @param which `existing`: a file that is not there is a mistake, and not made
  * @throws {CliError} exit code 4 when the database can't be reached, 2 when it can't be used
  */
 export async function openStore(args: Arguments, notice: (message: string) => void): Promise<Store> {
   return await open(namedDatabase(args), notice);
 }
 
-/** As `openStore`, for whoever works beside a server: a file that is not there is not made. @throws {CliError} */
-export async function openExistingStore(args: Arguments, notice: (message: string) => void): Promise<Store> {
+/**
+ * As `openStore`, for whoever works beside a server: a file that is not there is not made. The store is closed behind `use`.
+ *
+ * @throws {CliError} as `openStore`, also for what the database says later; whatever else `use` throws
+ */
+export async function withExistingStore<T>(args: Arguments, use: (store: Store) => Promise<T>): Promise<T> {
   const options = namedDatabase(args);
   if (options.kind === "sqlite" && !existsSync(options.file))
     throw usageError(`there is no database ${options.file}; name it with --db`);
-  return await open(options, notice);
+  const store = await open(options, (message) => process.stderr.write(`${message}\n`));
+  try {
+    return await use(store);
+  } catch (error) {
+    throw databaseError(error, options);
+  } finally {
+    await store.close();
+  }
 }
 
 async function open(options: DatabaseOptions, notice: (message: string) => void): Promise<Store> {

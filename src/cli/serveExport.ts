@@ -12,7 +12,7 @@ import { attempt } from "./clientFailure.ts";
 import { type Arguments, demandFlagsOf } from "./commandLine.ts";
 import { readCertificates } from "./credentialFiles.ts";
 import { readFile } from "./files.ts";
-import { openExistingStore } from "./openStore.ts";
+import { withExistingStore } from "./openStore.ts";
 
 /**
  * `securechat serve export`: lists the conversations of the store, or writes the evidence of one into a new folder, the same
@@ -29,13 +29,10 @@ export async function exportEvidence(args: Arguments): Promise<number> {
     );
   if ((conversation === undefined) !== (folder === undefined))
     throw usageError("name both: serve export CONVERSATION --out FOLDER; without either all are listed");
-  const store = await openExistingStore(args, (message) => process.stderr.write(`${message}\n`));
-  try {
+  return await withExistingStore(args, async (store) => {
     if (conversation === undefined || folder === undefined) return await list(store);
     return await attempt(() => write(store, { conversation, folder, args }));
-  } finally {
-    await store.close();
-  }
+  });
 }
 
 async function list(store: Store): Promise<number> {

@@ -1,6 +1,6 @@
 import { exitCodes, usageError } from "./cliError.ts";
 import { type Arguments, demandFlagsOf } from "./commandLine.ts";
-import { openExistingStore } from "./openStore.ts";
+import { withExistingStore } from "./openStore.ts";
 
 /**
  * `securechat serve restored begin|end`: says that the store was put back to an older state by other means than `serve
@@ -11,15 +11,11 @@ export async function serveRestored(operands: readonly string[], args: Arguments
   const [action, ...others] = operands;
   if ((action !== "begin" && action !== "end") || others.length > 0)
     throw usageError('say "serve restored begin" or "serve restored end"');
-  const store = await openExistingStore(args, (message) => process.stderr.write(`${message}\n`));
-  try {
-    const { restoration } = store;
+  await withExistingStore(args, async ({ restoration }) => {
     if (action === "end") await restoration.end();
     // A server may begin another between the two.
     else while (!(await restoration.begin({ atMs: Date.now(), after: await restoration.current() })));
-  } finally {
-    await store.close();
-  }
+  });
   process.stdout.write(
     action === "begin"
       ? "Conversations take new entries once all their devices have logged in.\n"

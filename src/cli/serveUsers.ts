@@ -6,7 +6,7 @@ import { hashPassword } from "../store/passwordHash.ts";
 import type { Store } from "../store/store.ts";
 import { CliError, exitCodes, usageError } from "./cliError.ts";
 import { type Arguments, demandFlagsOf } from "./commandLine.ts";
-import { openExistingStore } from "./openStore.ts";
+import { withExistingStore } from "./openStore.ts";
 import { formatUserJson, formatUserTable } from "./userList.ts";
 
 const accountsAtOnce = 500;
@@ -47,12 +47,7 @@ export async function serveUsers(operands: readonly string[], args: Arguments): 
   if (extra !== undefined) throw usageError(`unexpected argument "${extra}"`);
   if (action.takesName && name === undefined) throw usageError(`"serve users ${verb}" needs a username`);
   demandFlagsOf(`serve users ${verb}`, action.flags, args);
-  const store = await openExistingStore(args, (message) => process.stderr.write(`${message}\n`));
-  try {
-    await action.run(store, name ?? "", args);
-  } finally {
-    await store.close();
-  }
+  await withExistingStore(args, (store) => action.run(store, name ?? "", args));
   return exitCodes.done;
 }
 

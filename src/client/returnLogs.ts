@@ -26,30 +26,45 @@ export async function returnLogs(
     readonly onRefused: (error: unknown, id: Hex) => void;
   },
 ): Promise<void> {
-  for (const [id, { checkpoint, contradiction }] of logs.known) {
-    const servedSize = logs.served.get(id) ?? 0;
-    if (checkpoint === null || contradiction !== null || servedSize >= checkpoint.size) continue;
-    try {
-      const conversation = logs.load(id);
-      const home = conversation.state?.server.name;
-      // Another server than the one that has signed for it has no business with it.
-      if (home === undefined || !servesAs(connection.server.certificate, home)) continue;
-      await handedBack(
-        () => handBack(context, connection, { conversation, servedSize }),
-        context,
-        connection,
-      );
-    } catch (error) {
-      if (isConnectionTrouble(error) || isServerTrouble(error)) throw error;
-      logs.onRefused(error, id);
+  // One that has to wait for an earlier one of the two, of which the end has not come back yet, is tried again behind it.
+  for (let due = [...logs.known]; due.length > 0; ) {
+    const waiting: { readonly one: (typeof due)[number]; readonly error: unknown }[] = [];
+    for (const one of due) {
+      const [id, { checkpoint, contradiction }] = one;
+      const servedSize = logs.served.get(id) ?? 0;
+      if (checkpoint === null || contradiction !== null || servedSize >= checkpoint.size) continue;
+      try {
+        const conversation = logs.load(id);
+        const home = conversation.state?.server.name;
+        // Another server than the one that has signed for it has no business with it.
+        if (home === undefined || !servesAs(connection.server.certificate, home)) continue;
+        await handedBack(
+          () => handBack(context, connection, { conversation, servedSize }),
+          context,
+          connection,
+        );
+      } catch (error) {
+        if (isConnectionTrouble(error) || isServerTrouble(error)) throw error;
+        if (earlierOne(error) === undefined) logs.onRefused(error, id);
+        else waiting.push({ one, error });
+      }
     }
+    const isStuck = waiting.length === due.length;
+    if (isStuck) for (const { one, error } of waiting) logs.onRefused(error, one[0]);
+    due = isStuck ? [] : waiting.map(({ one }) => one);
   }
   await connection.request({ type: "logs_returned" });
 }
 
+/** @returns the conversation that the two have open there, if that is why another one is refused */
+function earlierOne(error: unknown): Hex | undefined {
+  const detail = error instanceof ClientError && error.refusal === "CONVERSATION_EXISTS" ? error.detail : "";
+  return isHex(detail, 16) ? detail : undefined;
+}
+
 /**
  * Runs `hand`, if need be after the server was asked again to count an earlier conversation of the two no longer: it has
- * forgotten that, too, where this one has taken the other's place.
+ * forgotten that, too, where this one has taken the other's place or the other had expired.
  */
 async function handedBack(
   hand: () => Promise<void>,
@@ -59,9 +74,9 @@ async function handedBack(
   try {
     await hand();
   } catch (error) {
-    const earlier =
-      error instanceof ClientError && error.refusal === "CONVERSATION_EXISTS" ? error.detail : "";
-    if (!isHex(earlier, 16) || vault.read("replaced", earlier) === undefined) throw error;
+    const earlier = earlierOne(error);
+    if (earlier === undefined) throw error;
+    if ((vault.read("replaced", earlier) ?? vault.read("expired", earlier)) === undefined) throw error;
     await connection.request({ type: "release_pair", conversation: earlier });
     await hand();
   }

@@ -51,7 +51,8 @@ export async function putBlob(
     await store.blobs.dropUpload(person, digest);
     throw new Refusal("BAD_BLOB", "the pieces don't have the announced SHA-256");
   }
-  await store.blobs.finishUpload(person, digest, now());
+  if (!(await store.blobs.finishUpload(person, digest, now())))
+    throw new Refusal("BAD_BLOB", "another connection of yours has begun this upload anew");
   return { type: "blob_stored", id, sha256: digest, complete: true };
 }
 

@@ -68,6 +68,11 @@ export class ConversationLogs {
     return log?.state.size === size ? log.state : (await this.#follow(conversation, size, undefined)).state;
   }
 
+  /** Forgets how long the logs were: that they are shorter is known of all. */
+  forget(): void {
+    this.#followed.clear();
+  }
+
   /** The log goes on from here: what was judged is in the store now. */
   advance(state: LogState, roots: ReadonlyMap<number, Hex>): void {
     this.#followed.keep(state.conversation, { state, roots: newest(roots) });

@@ -21,6 +21,7 @@ export class EndingWatch {
   #timer: ReturnType<typeof setInterval> | undefined;
   #looking: Promise<void> | undefined;
   #isFailing = false;
+  #wasPutBack = false;
 
   private constructor(services: Services, position: number) {
     this.#services = services;
@@ -47,6 +48,11 @@ export class EndingWatch {
     }, lookEveryMs);
   }
 
+  /** The store was put back, perhaps under this process: endings may be counted anew. */
+  putBack(): void {
+    this.#wasPutBack = true;
+  }
+
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await this.#looking;
@@ -54,6 +60,12 @@ export class EndingWatch {
 
   async #look(): Promise<void> {
     const { store, log } = this.#services;
+    if (this.#wasPutBack) {
+      // From the first one on: what came before a session began is none of its business.
+      this.#wasPutBack = false;
+      this.#position = 0;
+      this.#recent.clear();
+    }
     try {
       for (let more = true; more; ) {
         const endings = await store.control.endings(this.#position);

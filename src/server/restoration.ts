@@ -24,6 +24,8 @@ interface Cause {
   readonly except?: Session;
   /** The log that it has shown to be too short: those that nobody shows so don't wait. */
   readonly claim?: Hex;
+  /** When it has signed what was shown: by its clock then, which may have been ahead of that of now. */
+  readonly signedAtMs?: number;
 }
 
 /**
@@ -36,16 +38,19 @@ interface Cause {
  */
 export class Restoration {
   readonly #services: RestorationServices;
-  readonly #onBegin: () => void;
+  readonly #onBegin: (allWait: boolean) => void;
   #stage: Stage | undefined;
   /** How often something else has changed the stage, and how much of that `#stage` was read behind. */
   #changes = 0;
   #read = 0;
+  /** Looks that were begun, and the last of them that `#stage` is from: their answers may come in another order. */
+  #looks = 0;
+  #lastLook = 0;
   /** What this process is beginning a wait for. */
   #cause: Cause | undefined;
 
-  /** @param onBegin called when a wait begins: logs may be shorter than they were */
-  constructor(services: RestorationServices, onBegin: () => void) {
+  /** @param onBegin called when a wait begins, for all logs or for some: they may be shorter than they were */
+  constructor(services: RestorationServices, onBegin: (allWait: boolean) => void) {
     this.#services = services;
     this.#onBegin = onBegin;
   }
@@ -65,7 +70,8 @@ export class Restoration {
   /** The store has fewer entries than it had while this process was looking. */
   async lost(conversation: Hex): Promise<void> {
     await this.#look();
-    if (this.#stage?.stage !== "waiting")
+    // Another process may begin one in between in which this log does not wait.
+    while (this.#stage?.stage !== "waiting")
       await this.#begin({ reason: `The store has lost entries of conversation ${conversation}` });
   }
 
@@ -87,6 +93,7 @@ export class Restoration {
       await this.#begin({
         reason,
         except: by,
+        signedAtMs,
         ...(last?.stage === "waiting" ? {} : { claim: conversation }),
       });
     }
@@ -126,8 +133,11 @@ export class Restoration {
   /** Other processes, and the operator's command, work on the same store. */
   async #look(): Promise<void> {
     const changes = this.#changes;
+    this.#looks += 1;
+    const look = this.#looks;
     const stage = await this.#services.store.restoration.current();
-    if (changes < this.#read) return;
+    if (look < this.#lastLook) return;
+    this.#lastLook = look;
     this.#read = changes;
     const isNew = stage?.stage !== this.#stage?.stage || stage?.atMs !== this.#stage?.atMs;
     this.#stage = stage;
@@ -137,10 +147,17 @@ export class Restoration {
   async #begin(cause: Cause): Promise<void> {
     const { store, now } = this.#services;
     this.#cause = cause;
-    const { claim } = cause;
-    const wait = { atMs: now(), after: this.#stage, ...(claim === undefined ? {} : { claim }) };
-    // Where another process was faster, its wait is this one's, too.
-    await store.restoration.begin(wait);
+    const { claim, signedAtMs = 0 } = cause;
+    const atMs = Math.max(now(), signedAtMs + 1);
+    const wait = { atMs, after: this.#stage, ...(claim === undefined ? {} : { claim }) };
+    try {
+      // Where another process was faster, its wait is this one's, too.
+      await store.restoration.begin(wait);
+    } catch (error) {
+      // It may have begun all the same.
+      this.#changes += 1;
+      throw error;
+    }
     await this.#look();
     // What a wait of somebody else's is about is not this one's to say.
     if (this.#cause === cause) this.#cause = undefined;
@@ -151,7 +168,7 @@ export class Restoration {
     const { reason, except } = this.#cause ?? { reason: "The store was put back to an earlier state" };
     this.#cause = undefined;
     this.#announce(reason);
-    this.#onBegin();
+    this.#onBegin(this.#stage?.stage === "waiting");
     // When they log in again they hand back what they hold.
     for (const session of [...this.#services.sessions.all()])
       if (session !== except)

@@ -80,7 +80,11 @@ export async function returnEntries(
   const covering =
     state.size === checkpoint.size ? checkpoint : signState(state, services.identity, services.now());
   const append = logAppendOf(judged, covering);
-  const outcome = await store.log.append(append);
+  const outcome = await store.log.append(append).catch((error: unknown) => {
+    // Perhaps only the answer was lost: those who are online are told what stands there.
+    void services.relay.follow(logChangeOf(append));
+    throw error;
+  });
   switch (outcome.kind) {
     case "conflict":
       return taken(outcome.size);
@@ -166,14 +170,18 @@ class ReturnedChains {
   /** Brings those that entries and checkpoint name into the store, once all was found good. @throws {Refusal} `CERTIFICATE_INVALID` */
   async keep(entries: readonly ReturnedEntry[]): Promise<void> {
     const { checkpoint } = this.#request;
-    await this.#keep(checkpoint.server, checkpoint.at);
+    const named = new Map([[checkpoint.server, checkpoint.at]]);
     for (const { entry, at } of entries)
-      for (const fingerprint of certificatesOf(entry)) await this.#keep(fingerprint, at);
+      for (const fingerprint of certificatesOf(entry))
+        if (!named.has(fingerprint)) named.set(fingerprint, at);
+    // The store is asked and not the book: where it was put back under this process the book remembers what it has lost.
+    for (const { fingerprint } of await this.#services.store.accounts.certificates([...named.keys()]))
+      named.delete(fingerprint);
+    for (const [fingerprint, at] of named) await this.#keep(fingerprint, at);
   }
 
   async #keep(fingerprint: Hex, at: number): Promise<void> {
     const { certificates, store, now } = this.#services;
-    if (certificates.has(fingerprint)) return;
     const verified = await this.find(fingerprint, at);
     // A server's may be its operator's, who is a member.
     const role = isServer(verified.certificate) ? "server" : "user";

@@ -151,7 +151,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     meter,
   };
   const readiness = new Readiness({ ...shared, watch });
-  const restoration = new Restoration(shared, () => relay.forgetLogs());
+  const restoration = new Restoration(shared, (allWait) => {
+    relay.forgetLogs();
+    endings.putBack();
+    if (allWait) logs.forget();
+  });
   const logs = new ConversationLogs(store.log, certificates, (one) => restoration.lost(one));
   const relay = new Relay({ ...shared, logs, restoration });
   const accountWatch = new AccountWatch(shared);

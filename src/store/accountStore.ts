@@ -120,7 +120,8 @@ export interface AccountStore {
     readonly nowMs: number;
   }): Promise<void>;
 
-  /** A token bucket, full at `capacity`, that gains a token every `refillMs`. Takes one token if there is one.
+  /** A token bucket, full at `capacity`, that gains a token every `refillMs`, to the ms and no more than one in each. Takes one
+   *  token if there is one.
    *  @returns 0 when it was taken, else ms until there is one */
   takeToken(bucket: {
     readonly subject: string;

@@ -4,7 +4,7 @@ export type BlobRole = "commit" | "welcome" | "group";
 
 /**
  * Blobs are named by their SHA-256 and belong to those who uploaded them until an entry names them; then the readers
- * of that entry can fetch them. The caller computes the hash. Writes are durable and atomic when they resolve.
+ * of that entry can fetch them. Writes are durable and atomic when they resolve.
  */
 export interface BlobStore {
   /** Takes the next piece of an upload. Offset 0 begins it anew; any other offset must be what was received so far.
@@ -27,8 +27,10 @@ export interface BlobStore {
   /** @returns what was received of an upload, its pieces joined */
   upload(uploader: Hex, sha256: Hex): Promise<Uint8Array | undefined>;
 
-  /** Makes an upload a blob of its uploader. The caller has compared the hash. */
-  finishUpload(uploader: Hex, sha256: Hex, nowMs: number): Promise<void>;
+  /** Makes an upload a blob of its uploader. What the caller has compared may have begun anew since, so the hash is computed
+   *  here: whoever uploads the same blob later gets these bytes.
+   *  @returns false when there is no such upload, or not with this SHA-256; nothing changed then */
+  finishUpload(uploader: Hex, sha256: Hex, nowMs: number): Promise<boolean>;
 
   dropUpload(uploader: Hex, sha256: Hex): Promise<void>;
 

@@ -8,7 +8,7 @@ import { changeChannel, type PostgresChanges } from "./postgresChanges.ts";
 import type { PostgresDatabase, Transaction } from "./postgresDatabase.ts";
 import { unavailable } from "./postgresError.ts";
 import { StoreError } from "./storeError.ts";
-import { emptyUntil, latestFullAt } from "./tokenBucket.ts";
+import { emptyUntil, inWholeMs, latestFullAt } from "./tokenBucket.ts";
 import { Undo } from "./undo.ts";
 
 export type UserRow = AccountRow<boolean>;
@@ -187,7 +187,8 @@ export class PostgresAccounts implements AccountStore {
     });
   }
 
-  async takeToken(bucket: Parameters<AccountStore["takeToken"]>[0]): Promise<number> {
+  async takeToken(asked: Parameters<AccountStore["takeToken"]>[0]): Promise<number> {
+    const bucket = inWholeMs(asked);
     const { subject, refillMs, nowMs } = bucket;
     const emptyUntilMs = emptyUntil(bucket);
     for (let attempt = 0; attempt < 3; attempt++) {

@@ -67,25 +67,28 @@ export class PostgresBlobs implements BlobStore {
     return row?.data;
   }
 
-  finishUpload(uploader: Hex, sha256: Hex, nowMs: number): Promise<void> {
+  finishUpload(uploader: Hex, sha256: Hex, nowMs: number): Promise<boolean> {
     return this.#db.transaction(async (transaction) => {
       lockUploads(transaction, uploader);
       // Changing nothing of a blob that is there already keeps it locked, so that a sweep can't delete it now.
       const stored = await transaction.query(
         `INSERT INTO blobs AS b (sha256, data, stored_at)
-         SELECT $2, coalesce((SELECT string_agg(p.data, ''::bytea ORDER BY p.byte_offset)
-                              FROM blob_pieces p WHERE p.upload = u.id), ''::bytea), $3::bigint
-         FROM blob_uploads u WHERE u.person = $1 AND u.sha256 = $2
+         SELECT $2, u.data, $3::bigint FROM (
+           SELECT coalesce((SELECT string_agg(p.data, ''::bytea ORDER BY p.byte_offset)
+                            FROM blob_pieces p WHERE p.upload = u.id), ''::bytea) AS data
+           FROM blob_uploads u WHERE u.person = $1 AND u.sha256 = $2) u
+         WHERE encode(sha256(u.data), 'hex') = $2
          ON CONFLICT (sha256) DO UPDATE SET stored_at = b.stored_at RETURNING b.sha256`,
         [uploader, sha256, nowMs],
       );
-      if (stored.length === 0) throw new StoreError("MISUSE", "there is no such upload to finish");
+      if (stored.length === 0) return false;
       transaction.query(
         `INSERT INTO blob_owners (person, sha256, at) VALUES ($1, $2, $3)
          ON CONFLICT (person, sha256) DO UPDATE SET at = excluded.at`,
         [uploader, sha256, nowMs],
       );
       dropUpload(transaction, uploader, sha256);
+      return true;
     });
   }
 

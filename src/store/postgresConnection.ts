@@ -71,6 +71,8 @@ export class PostgresConnection {
       connection: {
         application_name: "securechat",
         default_transaction_isolation: "read committed",
+        // The operator's database may be set to PostgreSQL's older form, which `types` does not read.
+        bytea_output: "hex",
         statement_timeout: String(statementTimeoutMs),
         lock_timeout: String(lockTimeoutMs),
         idle_in_transaction_session_timeout: String(lockTimeoutMs),

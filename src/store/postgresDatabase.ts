@@ -52,7 +52,7 @@ export class PostgresDatabase {
 
   /** Runs one statement in a transaction of its own. */
   query<Row extends object>(text: string, parameters: readonly Parameter[] = []): Promise<readonly Row[]> {
-    return this.accept(() => this.#use((connection) => connection.query<Row>(text, parameters)));
+    return this.accept(() => this.#repeated((connection) => connection.query<Row>(text, parameters)));
   }
 
   /** Runs `work` in a transaction: durable when it resolves, undone when it rejects, unless with `UNAVAILABLE`. May run `work`
@@ -74,10 +74,15 @@ export class PostgresDatabase {
   }
 
   /** As `transaction`, for a part of a call that was accepted before. */
-  async acceptedTransaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+  acceptedTransaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    return this.#repeated((connection) => runTransaction(connection, work));
+  }
+
+  /** A transaction of several statements or of one. */
+  async #repeated<T>(transaction: (connection: PostgresConnection) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#use((connection) => runTransaction(connection, work));
+        return await this.#use(transaction);
       } catch (error) {
         // Serialization failure and deadlock: PostgreSQL has undone this one so that another can go on.
         const state = sqlStateOf(error);

@@ -16,7 +16,7 @@ export class PostgresFailure extends Error {
 /** Connection, resources, operator, system: the same statement may do later. */
 const passing = /^(08|53|57|58|40)|^(55P03|55006|25006|25P03|28...|3D000)$/;
 /** Their texts speak of the server alone; those of other classes may quote values. */
-const quotable = /^(08|28|3D|3F|42|53|55|57|58|25)/;
+const quotable = /^(08|0A|28|2B|3D|3F|42|53|55|57|58|25)/;
 
 /** @returns the store's error for what postgres.js or a socket has thrown */
 export function storeErrorOf(error: unknown): StoreError {

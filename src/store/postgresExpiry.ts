@@ -63,10 +63,12 @@ export async function deleteRemains(db: PostgresDatabase): Promise<void> {
     );
     if (found === undefined) return;
     const { remains, size } = found;
-    for (let end = 0; end < size; ) {
+    // Once at least, whatever its size says: otherwise it would be found again for ever.
+    let end = 0;
+    do {
       end += entriesAtOnce;
       await deleteUpTo(db, remains, { end, isLast: end >= size });
-    }
+    } while (end < size);
   }
 }
 

@@ -5,7 +5,7 @@ import { type CountedFailures, waitAfter } from "./attemptDelay.ts";
 import type { SqliteCertificates } from "./sqliteCertificates.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
-import { emptyUntil, latestFullAt } from "./tokenBucket.ts";
+import { emptyUntil, inWholeMs, latestFullAt } from "./tokenBucket.ts";
 import { Undo } from "./undo.ts";
 
 export type UserRow = AccountRow<number>;
@@ -185,7 +185,8 @@ export class SqliteAccounts implements AccountStore {
     });
   }
 
-  takeToken(bucket: Parameters<AccountStore["takeToken"]>[0]): Promise<number> {
+  takeToken(asked: Parameters<AccountStore["takeToken"]>[0]): Promise<number> {
+    const bucket = inWholeMs(asked);
     const { subject, refillMs, nowMs } = bucket;
     const emptyUntilMs = emptyUntil(bucket);
     return this.#db.write(() => {

@@ -1,5 +1,6 @@
 import { concatBytes } from "../base/bytes.ts";
-import type { Hex } from "../base/hex.ts";
+import { encodeHex, type Hex } from "../base/hex.ts";
+import { sha256 as digestOf } from "../crypto/crypto.ts";
 import type { BlobStore } from "./blobStore.ts";
 import type { SqliteDatabase } from "./sqliteDatabase.ts";
 import { StoreError } from "./storeError.ts";
@@ -93,13 +94,14 @@ export class SqliteBlobs implements BlobStore {
     return this.#db.read(() => this.#joined(uploader, sha256));
   }
 
-  finishUpload(uploader: Hex, sha256: Hex, nowMs: number): Promise<void> {
+  finishUpload(uploader: Hex, sha256: Hex, nowMs: number): Promise<boolean> {
     return this.#db.write(() => {
       const data = this.#joined(uploader, sha256);
-      if (data === undefined) throw new StoreError("MISUSE", "there is no such upload to finish");
+      if (data === undefined || encodeHex(digestOf(data)) !== sha256) return false;
       this.#insertBlob.run(sha256, data, nowMs);
       this.#insertOwner.run(uploader, sha256, nowMs);
       this.#drop.run(uploader, sha256);
+      return true;
     });
   }
 

@@ -76,11 +76,13 @@ export class SqliteExpiry {
     for (;;) {
       const found = await this.#db.read(() => this.#remains.get());
       if (found === null) return;
-      for (let end = 0; end < found.size; ) {
+      // Once at least, whatever its size says: otherwise it would be found again for ever.
+      let end = 0;
+      do {
         end += entriesAtOnce;
         const before = end;
         await this.#db.write(() => this.#deleteUpTo(found, before));
-      }
+      } while (end < found.size);
     }
   }
 

@@ -5,6 +5,11 @@ export interface AskedBucket {
   readonly nowMs: number;
 }
 
+/** A store keeps whole ms. An operator's rate need not divide a period evenly; one of more than a token a ms counts as that. */
+export function inWholeMs<B extends AskedBucket>(bucket: B): B {
+  return { ...bucket, refillMs: Math.max(1, Math.round(bucket.refillMs)) };
+}
+
 /** By how much the clocks of servers on one store may differ. */
 const clockToleranceMs = 60_000;
 

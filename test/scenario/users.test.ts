@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import type { PostgresAddress } from "../../src/store/postgresAddress.ts";
+import { lockedBy } from "../store/lockedBy.ts";
 import { hasPostgres, PostgresServer } from "../store/postgresServer.ts";
 import { patienceMs, World } from "./world.ts";
 
@@ -14,6 +16,7 @@ describe.each([
 ])("serve users beside $servers on one $backend store", ({ backend, usable }) => {
   let world: World;
   let postgres: PostgresServer | undefined;
+  let address: PostgresAddress | undefined;
   /** What serve and serve users take their store from. */
   let env: Record<string, string> = {};
   let ports: readonly [number, number];
@@ -22,7 +25,8 @@ describe.each([
     world = await World.create(["alice", "bob"]);
     if (backend === "PostgreSQL") {
       postgres = await PostgresServer.start();
-      const { port, database, user } = postgres.createDatabase();
+      address = postgres.createDatabase();
+      const { port, database, user } = address;
       const secret = encodeURIComponent(postgres.password);
       env = { DATABASE_URL: `postgresql://${user}:${secret}@127.0.0.1:${port}/${database}?sslmode=disable` };
     }
@@ -144,6 +148,14 @@ describe.each([
       expect((await connect("alice", 0, password("with the new key"))).stderr).toContain("IDENTITY_MISMATCH");
     },
   );
+
+  test.skipIf(!usable || backend === "SQLite")("ends with 4 when the database can't do it now", async () => {
+    if (address === undefined) throw new Error("there is no database");
+    const lock = await lockedBy(address, "SELECT 1 FROM users FOR UPDATE");
+    const done = await users("disable", "alice");
+    await lock.release();
+    expect([done.exitCode, done.stderr]).toEqual([4, expect.stringContaining("can't do it now")]);
+  });
 
   test.skipIf(!usable)("says what it can't do", async () => {
     for (const [args, exitCode, text] of [

@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
+import { renameSync } from "node:fs";
+import { backUpSqlite } from "../../src/store/sqliteBackup.ts";
 import { openSqliteStore } from "../../src/store/sqliteStore.ts";
 import { overriding } from "../client/overriding.ts";
 import { randomHex } from "../store/certificateRecord.ts";
@@ -69,6 +71,21 @@ test("an id that has expired begins no other conversation, another id does, for 
   expect(await client.refusalCode({ type: "post", line: create })).toBe("EXPIRED");
   const next = new TestConversation(server, alice, bob);
   await next.post(client, await next.create(client, alice, [bob]));
+});
+
+test("a server that was put back deletes nothing whose end its members may still hand back", async () => {
+  const { alice, conversation } = await directConversation(server, ["alice", "bob"]);
+  await server.stop();
+  // What was written since the backup is lost, and younger than what is in it.
+  backUpSqlite(server.file, `${server.folder}/backup.db`, Date.now());
+  renameSync(`${server.folder}/backup.db`, server.file);
+  await letPass(31, 30);
+  expect(server.log).not.toContain("Deleted");
+  const client = await server.login(alice);
+  const page = { type: "fetch_entries", conversation: conversation.id, from: 0, limit: 9 } as const;
+  expect((await client.expect("entries", page)).entries).toHaveLength(1);
+  await letPass(62, 30);
+  expect(server.log).toContain("Deleted 1 conversation without an entry for more than 30 days");
 });
 
 test("an unknown id stays NOT_FOUND, and no retention deletes nothing", async () => {

@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, test } from "bun:test";
 import { copyFileSync, rmSync } from "node:fs";
 import { encodeHex } from "../../src/base/hex.ts";
@@ -8,7 +9,10 @@ import { leafHash, parseEntry } from "../../src/log/entry.ts";
 import { backUpSqlite } from "../../src/store/sqliteBackup.ts";
 import { openSqliteStore } from "../../src/store/sqliteStore.ts";
 import type { WireCheckpoint } from "../../src/wire/sessionMessages.ts";
+import { overriding } from "../client/overriding.ts";
 import type { Issued } from "../pki/testAuthority.ts";
+import { randomHex } from "../store/certificateRecord.ts";
+import { FaultyStore } from "./faultyStore.ts";
 import type { RawClient } from "./rawClient.ts";
 import { directConversation, TestConversation } from "./testConversation.ts";
 import { newKeyPackage, type Person, TestServer } from "./testServer.ts";
@@ -95,8 +99,11 @@ class Loss {
   }
 
   /** The same statement, signed by somebody else. */
-  signedBy({ certificate, key }: Pick<Issued, "certificate" | "key">): WireCheckpoint {
-    const { size, root, at } = this.checkpoint;
+  signedBy(
+    { certificate, key }: Pick<Issued, "certificate" | "key">,
+    at = this.checkpoint.at,
+  ): WireCheckpoint {
+    const { size, root } = this.checkpoint;
     const server = certificate.fingerprint;
     const { conversation: _, ...signed } = signCheckpoint(
       { conversation: this.conversation.id, size, root, at, server },
@@ -131,6 +138,25 @@ describe("entries that a restored server lacks", () => {
     // Once more changes nothing, nor what does not come next.
     expect(await alice.expect("entries_taken", loss.request())).toMatchObject({ size: 7 });
     expect(await loss.size(alice)).toBe(7);
+  });
+
+  test("that the store has taken without saying so reach those who are online", async () => {
+    const loss = await Loss.create();
+    const { server } = loss;
+    await server.stop();
+    let faulty: FaultyStore | undefined;
+    server.wrapStore = (store) => {
+      faulty = new FaultyStore(store);
+      return faulty.store;
+    };
+    await server.start();
+    const bob = await server.login(loss.bob);
+    const alice = await server.login(loss.alice);
+    faulty?.arm("log.append", "stored");
+    expect(await alice.refusalCode(loss.request())).toBe("UNAVAILABLE");
+    const pushed = () => bob.received.flatMap((one) => (one.type === "pushed" ? one.entries : []));
+    while (pushed().length < 4) await Bun.sleep(5);
+    expect(pushed()).toEqual(loss.held.slice(3));
   });
 
   test("are not taken from what does not begin where the log ends", async () => {
@@ -304,6 +330,30 @@ describe("a restored server", () => {
     await loss.conversation.post(again, loss.conversation.message(loss.alice));
   });
 
+  test("ends the session of an account that is disabled, also when the store counts endings anew under it", async () => {
+    const loss = await Loss.create(copyFileSync);
+    const { server } = loss;
+    await server.stop();
+    let isBefore = true;
+    server.wrapStore = (store) => ({
+      ...store,
+      control: overriding(store.control, {
+        lastEnding: () => (isBefore ? Promise.resolve(1_000) : store.control.lastEnding()),
+      }),
+    });
+    await server.start();
+    isBefore = false;
+    const alice = await server.login(loss.alice);
+    await alice.expect("entries_taken", loss.request());
+    const bob = await server.login(loss.bob);
+    const beside = await openSqliteStore({ file: server.file });
+    const account = await beside.accounts.byUsername("bob");
+    const nowMs = Date.now();
+    await beside.control.setDisabled({ account: account?.id ?? 0, disabled: true, nowMs });
+    await beside.close();
+    expect(await bob.ended).toBe("account_disabled");
+  });
+
   test("forgets one-time key packages, which may have been handed out, and asks for another last-resort one", async () => {
     const loss = await Loss.create();
     const bob = await loss.server.login(loss.bob);
@@ -332,5 +382,160 @@ describe("a restored server", () => {
     await aliceClient.request(post(conversation.message(alice))).catch(() => undefined);
     expect(await bobClient.ended).toBe("shutting_down");
     expect(server.log).toContain("has lost entries of conversation");
+  });
+
+  test("waits no second time for a log that it found to be gone, once its operator has said so", async () => {
+    const server = await TestServer.create();
+    servers.push(server);
+    let isBack = false;
+    await server.stop();
+    server.wrapStore = (store) =>
+      withLog(store, { size: (one) => (isBack ? Promise.resolve(0) : store.log.size(one)) });
+    await server.start();
+    const { alice, aliceClient, bob, bobClient, conversation } = await directConversation(server, [
+      "alice",
+      "bob",
+    ]);
+    isBack = true;
+    await aliceClient.request(post(conversation.message(alice))).catch(() => undefined);
+    expect(await bobClient.ended).toBe("shutting_down");
+    const beside = await openSqliteStore({ file: server.file });
+    await beside.restoration.end();
+    await beside.close();
+    const again = await server.login(alice);
+    expect(await (await server.login(bob)).refusalCode(post(conversation.message(bob)))).toBe(
+      "UNKNOWN_SENDER",
+    );
+    expect(await again.refusalCode(post(conversation.message(alice)))).toBe("UNKNOWN_SENDER");
+    expect(server.log.match(/has lost entries/g)).toHaveLength(1);
+  });
+
+  test("begins one wait for what it has signed while its clock was ahead", async () => {
+    const loss = await Loss.create(copyFileSync);
+    const alice = await loss.server.login(loss.alice);
+    const checkpoint = loss.signedBy(loss.server.identity, Date.now() + 3_600_000);
+    await alice.expect("entries_taken", loss.request({ checkpoint, to: 5 }));
+    const bob = await loss.server.login(loss.bob);
+    await alice.expect("entries_taken", loss.request({ checkpoint, from: 5 }));
+    await bob.expect("pong", { type: "ping" });
+    expect(loss.server.log.match(/has shown that the store lacks/g)).toHaveLength(1);
+  });
+
+  test("holds back every log when it sees a loss while another process begins to wait for one log", async () => {
+    const server = await TestServer.create();
+    servers.push(server);
+    let isBack = false;
+    await server.stop();
+    server.wrapStore = (store) => {
+      const { restoration } = store;
+      let isFirst = true;
+      const begin: typeof restoration.begin = async (wait) => {
+        if (isFirst) await restoration.begin({ ...wait, claim: randomHex(16) });
+        isFirst = false;
+        return await restoration.begin(wait);
+      };
+      return {
+        ...withLog(store, { size: (one) => (isBack ? Promise.resolve(1) : store.log.size(one)) }),
+        restoration: overriding(restoration, { begin }),
+      };
+    };
+    await server.start();
+    const { alice, aliceClient, bobClient, conversation } = await directConversation(server, [
+      "alice",
+      "bob",
+    ]);
+    await conversation.post(aliceClient, conversation.message(alice));
+    isBack = true;
+    await aliceClient.request(post(conversation.message(alice))).catch(() => undefined);
+    expect(await bobClient.ended).toBe("shutting_down");
+    const beside = await openSqliteStore({ file: server.file });
+    while ((await beside.restoration.current())?.stage !== "waiting") await Bun.sleep(5);
+    await beside.close();
+  });
+
+  test("goes by the newest look at whether it waits, not by the answer that came last", async () => {
+    const loss = await Loss.create(copyFileSync);
+    const { server } = loss;
+    await server.stop();
+    const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let looks = 0;
+    server.wrapStore = (store) => ({
+      ...store,
+      restoration: overriding(store.restoration, {
+        async current() {
+          const stage = await store.restoration.current();
+          looks += 1;
+          // The first one is that of the start.
+          if (looks === 2) {
+            held.resolve();
+            await released.promise;
+          }
+          return stage;
+        },
+      }),
+    });
+    await server.start();
+    const carol = await server.register(await server.person("carol"));
+    carol.request({ type: "logs_returned" }).catch(() => undefined);
+    await held.promise;
+    const alice = await server.login(loss.alice);
+    await alice.expect("entries_taken", loss.request());
+    released.resolve();
+    expect(await alice.refusalCode(post(loss.conversation.message(loss.alice)))).toBe("RESTORING");
+  });
+
+  test("asks again whether it waits when the store has not said whether it took the wait", async () => {
+    const loss = await Loss.create(copyFileSync);
+    const { server } = loss;
+    await server.stop();
+    let faulty: FaultyStore | undefined;
+    server.wrapStore = (store) => {
+      faulty = new FaultyStore(store);
+      return faulty.store;
+    };
+    await server.start();
+    faulty?.arm("restoration.begin", "stored");
+    const bob = await server.login(loss.bob);
+    expect(await bob.refusalCode(loss.request())).toBe("UNAVAILABLE");
+    const alice = await server.login(loss.alice);
+    await alice.request(post(loss.held[3]?.line ?? "")).catch(() => undefined);
+    expect(await alice.ended).toBe("shutting_down");
+  });
+
+  test("whose store is put back under it takes back what names a certificate that is lost with it", async () => {
+    const server = await TestServer.create();
+    servers.push(server);
+    const { alice, bob, aliceClient, conversation } = await directConversation(server, ["alice", "bob"]);
+    await conversation.post(aliceClient, conversation.message(alice));
+    const { entries, checkpoint } = await aliceClient.expect("entries", page(conversation));
+    // As a store would be that has never heard of bob or the conversation.
+    const database = new Database(server.file);
+    database.run("PRAGMA foreign_keys = OFF");
+    for (const table of [
+      "entries",
+      "blob_references",
+      "members",
+      "checkpoints",
+      "log_states",
+      "direct_pairs",
+    ])
+      database.run(`DELETE FROM ${table}`);
+    database.run("DELETE FROM conversations");
+    database.run("DELETE FROM users WHERE username = 'bob'");
+    database.run("DELETE FROM certificates WHERE fingerprint = ?", [bob.certificate.fingerprint]);
+    database.close();
+    const request = {
+      type: "return_entries" as const,
+      conversation: conversation.id,
+      from: 0,
+      entries,
+      chains: [alice.chain, bob.chain],
+      checkpoint,
+      path: [],
+    };
+    await aliceClient.request(request).catch(() => undefined);
+    expect(await aliceClient.ended).toBe("shutting_down");
+    const again = await server.login(alice);
+    expect(await again.expect("entries_taken", request)).toMatchObject({ size: 2 });
   });
 });

@@ -233,6 +233,16 @@ describe.skipIf(!hasPostgres)("openPostgresStore() on a table of the original", 
       expect(definition()).toEqual(before);
     });
 
+  test("says why when something else in the database holds on to a column", async () => {
+    const address = server.createDatabase();
+    server.sql(address.database, createUsers("salt BYTEA NOT NULL, pwd_hash CHAR(64) NOT NULL"));
+    server.sql(address.database, "CREATE VIEW addresses AS SELECT email FROM users");
+    await expect(openPostgresStore({ address })).rejects.toMatchObject({
+      code: "CANNOT_OPEN",
+      message: expect.stringContaining("used by a view"),
+    });
+  });
+
   test("refuses rows with one email twice and leaves them as they are", async () => {
     const address = server.createDatabase();
     server.sql(

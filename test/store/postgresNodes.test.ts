@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { SQL } from "bun";
 import { encodeHex, type Hex } from "../../src/base/hex.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import type { Change } from "../../src/store/changeFeed.ts";
@@ -301,6 +302,29 @@ describe.skipIf(!hasPostgres)("two stores on one PostgreSQL", () => {
     }
     done = true;
     await fast;
+  });
+
+  test("sweep() begins a statement again that was ended in favour of another transaction", async () => {
+    const own = server.createDatabase();
+    const store = await openPostgresStore({ address: own });
+    for (const subject of ["first", "second"])
+      await store.accounts.takeToken({ subject, capacity: 1, refillMs: 1, nowMs: 1 });
+    const { host, port, database, user, password = "" } = own;
+    const at = { hostname: host, port, database, username: user, password, max: 1 };
+    const client = new SQL({ adapter: "postgres", ...at });
+    const session = await client.reserve();
+    await session`BEGIN`;
+    await session`UPDATE token_buckets SET full_at = full_at WHERE subject = 'second'`;
+    const swept = store.sweep({ nowMs: 10, unnamedBlobMs: 1, welcomeMs: 1, counterMs: 1 });
+    // It holds the first by now and waits for the second. PostgreSQL ends the one that has waited longest.
+    while (server.sql(database, "SELECT 1 FROM pg_locks WHERE NOT granted").length === 0) await Bun.sleep(10);
+    await session`UPDATE token_buckets SET full_at = full_at WHERE subject = 'first'`;
+    await session`COMMIT`;
+    session.release();
+    await client.end();
+    expect(await swept).toEqual({ expiredConversations: 0 });
+    expect(server.sql(database, "SELECT subject FROM token_buckets")).toEqual([]);
+    await store.close();
   });
 
   test("an error says nothing of the statement, its values or the host", async () => {

@@ -128,6 +128,16 @@ describe.skipIf(!hasPostgres)("openPostgresStore()", () => {
     await store.close();
   });
 
+  test("reads bytes from a database that is set to write them in the older form", async () => {
+    const address = server.createDatabase();
+    server.sql(address.database, `ALTER DATABASE ${address.database} SET bytea_output = 'escape'`);
+    const store = await openPostgresStore({ address });
+    const record = certificateRecord();
+    await store.accounts.putCertificate(record, 1);
+    expect(await store.accounts.certificates([record.fingerprint])).toEqual([record]);
+    await store.close();
+  });
+
   test("refuses a server that does not wait for the disk", async () => {
     const careless = await PostgresServer.start(["fsync = off"]);
     try {

@@ -172,4 +172,14 @@ describe("openSqliteStore()", () => {
     db.close();
     await store.close();
   });
+
+  test("sweep() comes to its end also when a conversation that has expired says that it had no entries", async () => {
+    const file = join(folder, "remains.db");
+    const store = await openSqliteStore({ file });
+    const db = new Database(file);
+    db.run(`INSERT INTO expired_conversations VALUES ('${randomHex(16)}', 0, x'00', 1, 77)`);
+    db.close();
+    await store.sweep({ nowMs: 1, unnamedBlobMs: 1, welcomeMs: 1, counterMs: 1 });
+    await store.close();
+  });
 });

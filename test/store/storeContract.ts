@@ -19,7 +19,8 @@ export interface Backend {
   cleanUp(): Promise<void>;
 }
 
-const hour = 3_600_000;
+const minute = 60_000;
+const hour = 60 * minute;
 const day = 24 * hour;
 const t0 = 1_790_000_000_000;
 const sweepAt = (nowMs: number) => ({ nowMs, unnamedBlobMs: day, welcomeMs: 90 * day, counterMs: day });
@@ -338,6 +339,18 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect([await take(store, t0 + 100), await take(store, t0 + 100)]).toEqual([0, 100]);
       });
 
+      test("takeToken() keeps to a rate whose refill is no whole number of ms", async () => {
+        // As of `--group-change-rate 2,7/min`, and of more than one a ms.
+        const slow = { subject: `take:${randomHex(8)}`, capacity: 2, refillMs: minute / 7 };
+        const take = (nowMs: number) => store.accounts.takeToken({ ...slow, nowMs });
+        expect([await take(t0), await take(t0)]).toEqual([0, 0]);
+        expect(await take(t0 + 10)).toBe(Math.round(minute / 7) - 10);
+        expect(await take(t0 + minute)).toBe(0);
+        const fast = { subject: `take:${randomHex(8)}`, capacity: 3, refillMs: 0.001, nowMs: t0 };
+        for (let i = 0; i < 3; i++) expect(await store.accounts.takeToken(fast)).toBe(0);
+        expect(await store.accounts.takeToken(fast)).toBe(1);
+      });
+
       test("takeToken() gives no more to servers whose clocks differ by some seconds", async () => {
         const bucket = { subject: `take:${randomHex(8)}`, capacity: 3, refillMs: 100 };
         const take = (on: Store, nowMs: number) => on.accounts.takeToken({ ...bucket, nowMs });
@@ -501,6 +514,21 @@ export function describeStore(name: string, makeBackend: () => Promise<Backend>)
         expect((await store.blobs.putPiece(piece(uploader, second, 0, 1))).kind).toBe("quota");
         expect((await store.blobs.putPiece(piece(uploader, systemRandom(4_000), 0, 1))).kind).toBe("stored");
         expect((await store.blobs.putPiece(piece(randomHex(32), second, 0, 1))).kind).toBe("stored");
+      });
+
+      test("finishUpload() makes no blob of an upload that began anew meanwhile", async () => {
+        const uploader = randomHex(32);
+        const data = systemRandom(100);
+        const whole = piece(uploader, data, 0, 100);
+        await store.blobs.putPiece(whole);
+        expect(await store.blobs.upload(uploader, whole.sha256)).toEqual(data);
+        // What the caller has compared is no longer what is there.
+        await other.blobs.putPiece({ ...whole, data: systemRandom(100) });
+        expect(await store.blobs.finishUpload(uploader, whole.sha256, t0)).toBe(false);
+        expect(await store.blobs.ownBlob(uploader, whole.sha256)).toBeUndefined();
+        await store.blobs.putPiece(whole);
+        expect(await store.blobs.finishUpload(uploader, whole.sha256, t0)).toBe(true);
+        expect(await store.blobs.ownBlob(uploader, whole.sha256)).toEqual(data);
       });
 
       test("dropUpload() forgets what was received", async () => {
