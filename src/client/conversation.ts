@@ -2,12 +2,15 @@ import type { Hex } from "../base/hex.ts";
 import { visible } from "../base/visible.ts";
 import { encodeAcknowledgeBody, encodeLeaveBody } from "../log/bodies.ts";
 import type { LogState } from "../log/logState.ts";
+import { servesAs } from "../log/memberIdentity.ts";
+import type { Certificate } from "../pki/certificate.ts";
 import type { StoredEntry, WireCheckpoint } from "../wire/sessionMessages.ts";
 import { Announcements } from "./announcements.ts";
 import type { ClientError } from "./clientError.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import {
   asConversationError,
+  conversationLost,
   conversationReplaced,
   isConnectionTrouble,
   isExpiry,
@@ -162,9 +165,17 @@ export class Conversation {
     this.#steps.giveUpWaiting(conversationReplaced());
   }
 
-  /** The server has deleted it: it is over. @param refusal with which it said so */
+  /** The server has deleted it: it is over. Another server than its own has no say in that. @param refusal with which it said so */
   expire(refusal: ClientError): void {
     if (this.impediments.isExpired) return;
+    const home = this.state?.server.name;
+    const server = this.#server;
+    // Without a connection by now, the next one is asked.
+    if (server === undefined) return;
+    if (home !== undefined && !servesAs(server, home)) {
+      this.#break(conversationLost(home, true));
+      return;
+    }
     this.interrupted();
     this.#steps.giveUpWaiting(this.impediments.expire(refusal));
     this.#owner.expired(this);
@@ -256,6 +267,16 @@ export class Conversation {
     this.#upkeep.close();
     this.#keys.wipe();
     this.standing.close();
+  }
+
+  /** The certificate of the server that this client is connected to. */
+  get #server(): Certificate | undefined {
+    try {
+      return this.#context.connection().server.certificate;
+    } catch (error) {
+      if (isConnectionTrouble(error)) return undefined;
+      throw error;
+    }
   }
 
   /** An entry of the outbox, durable with the next tick. */

@@ -152,3 +152,27 @@ test("a server that says so of a conversation that it still names gets no other 
   await alice.client.send(next, "somewhere else");
   await bob.until(() => bob.texts.includes("somewhere else"));
 });
+
+test("another server that says so of a conversation that it never had ends nothing", async () => {
+  const { authority } = server;
+  const identity = await authority.issueServer(["other.example", "127.0.0.1"]);
+  const other = await TestServer.create({}, { authority, identity });
+  try {
+    await other.stop();
+    other.wrapStore = (store) =>
+      overriding(store, { log: overriding(store.log, { expired: async () => lie }) });
+    await other.start({ retentionDays: 1 });
+    alice.client.close();
+    await alice.register({ port: other.port });
+    expect(alice.of("expired")).toEqual([]);
+    await expect(alice.client.send(conversation, "lost?")).rejects.toMatchObject({
+      code: "CONVERSATION_LOST",
+    });
+    alice.client.close();
+    await alice.login();
+    await alice.client.send(conversation, "at home again");
+    await bob.until(() => bob.texts.includes("at home again"));
+  } finally {
+    await other.dispose();
+  }
+});
