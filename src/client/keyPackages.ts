@@ -48,13 +48,16 @@ export class KeyPackages {
   }
 
   /**
-   * Makes up what is missing on the server. The private halves are durable before the public ones leave.
+   * Makes up what is missing on the server. The private halves are durable before the public ones leave. What waits there and was
+   * published from another vault counts for nothing, and goes when this one's arrive: nobody could come in by it here.
    *
    * @param waiting as the login has said; else it is asked for
    */
   async topUp(connection: Connection, waiting?: PackagesWaiting): Promise<void> {
     this.#dropExpired();
-    const { oneTime, lastResort } = waiting ?? (await askWaiting(connection));
+    const { oneTime, lastResort } = this.#hasPublished
+      ? (waiting ?? (await askWaiting(connection)))
+      : { oneTime: 0, lastResort: false };
     let missing = Math.max(0, oneTimeKeyPackages - oneTime);
     let needsLastResort = !lastResort;
     while (missing > 0 || needsLastResort) {
@@ -86,6 +89,11 @@ export class KeyPackages {
   remove(used: OwnKeyPackage, batch: VaultBatch): void {
     batch.remove("keyPackage", used.reference);
     used.privatePackage.fill(0);
+  }
+
+  /** A last-resort package stays here for as long as it is good. */
+  get #hasPublished(): boolean {
+    return this.list().some(({ lastResort }) => lastResort);
   }
 
   async #make(lastResort: boolean, batch: VaultBatch): Promise<Uint8Array> {

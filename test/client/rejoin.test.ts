@@ -55,6 +55,24 @@ test("a client that lost its vault and transcripts comes back with a new device,
   expect(other.of("warning").map(({ code }) => code)).toEqual(["NEW_DEVICE"]);
 });
 
+test("a client that lost its vault reads what others begin while it is away, from the first word on", async () => {
+  await using server = await disposableServer();
+  await using alice = new Party(server, await server.person("alice"));
+  await using bob = new Party(server, await server.person("bob"));
+  await bob.register();
+  await alice.register();
+  await bob.quit();
+  // Its key packages wait on the server still; their private halves are gone.
+  rmSync(bob.vaultFile);
+  await bob.login();
+  await bob.quit();
+  const conversation = await alice.client.openDirect("bob");
+  for (const text of ["one", "two"]) await alice.client.send(conversation, text);
+  await bob.login();
+  expect(bob.texts).toEqual(["one", "two"]);
+  expect(actions(bob)).toEqual(["create by alice"]);
+});
+
 test("of a person's two machines, which take turns under certificates over one key, one loses its vault and the other reads all", async () => {
   const { alice, bob, conversation } = await conversationOf("turns");
   await using desk = alice;
