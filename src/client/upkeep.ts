@@ -41,6 +41,8 @@ export class Upkeep {
   /** The pending commit whose blobs are on the server, as far as this connection has seen. */
   #uploaded: PendingRecord | undefined;
   #attempts = { epoch: 0, made: 0 };
+  /** The conversation is read from the vault again by somebody else: what was under way here must not be written there any more. */
+  #isClosed = false;
   /** Asked for with every message: good for a second, a state and a CRL. */
   #obstacles: { key: string; rows: readonly RosterRow[] } = { key: "", rows: [] };
 
@@ -83,6 +85,7 @@ export class Upkeep {
   }
 
   close(): void {
+    this.#isClosed = true;
     clearTimeout(this.#waiting);
   }
 
@@ -123,6 +126,7 @@ export class Upkeep {
       const action = this.#due();
       if (action !== undefined) await this.#prepare(action, connection);
     }
+    if (this.#isClosed) return;
     this.#clearWay();
     const { pending } = keys;
     if (pending === undefined || this.#uploaded === pending) return;
@@ -197,7 +201,7 @@ export class Upkeep {
     if (state === undefined || !this.#mayTry(state)) return;
     const batch = vault.batch();
     const made = await this.#make(action, state, connection).catch(ifLost);
-    if (made === undefined) return;
+    if (made === undefined || this.#isClosed) return;
     const { commit, device } = made;
     const pending: PendingRecord = {
       action,

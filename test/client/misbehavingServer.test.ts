@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Hex } from "../../src/base/hex.ts";
+import { decodeBody } from "../../src/log/bodies.ts";
 import { parseCheckpoint } from "../../src/log/checkpoint.ts";
 import { parseTranscriptLine } from "../../src/log/transcript.ts";
 import type { ServerMessage } from "../../src/wire/sessionMessages.ts";
@@ -404,3 +405,45 @@ test("a client that is handed the key package of somebody else begins nothing", 
   expect(bob.client.conversations().map(({ name }) => name)).not.toContain(dora.person.username);
   await bob.client.send(conversation, "to alice all the same");
 });
+
+test("what a conversation was about to do when it broke costs no words that were typed since", async () => {
+  await using here = await scene("overtaken");
+  const { alice, bob, conversation } = here;
+  await bob.quit();
+  const [first = ""] = alice.transcript(conversation).split("\n");
+  const create = decodeBody(parseTranscriptLine(first).entry);
+  if (create.kind !== "create") throw new Error("it does not begin with a create");
+  // A device that is new comes back by the GroupInfo, and the server is slow to send it that.
+  const vaultFile = join(bob.folder, "new.db");
+  const { fingerprint } = bob.person.certificate;
+  const held: ServerMessage[] = [];
+  let asked = 0;
+  tampering.tamper = toBob(here, "blob", (message) => {
+    if (message.sha256 !== create.body.group || ++asked === 1) return [message];
+    held.push(message);
+    return [];
+  });
+  const arrived = bob.login({ port: tampering.port, vaultFile }).catch(() => undefined);
+  await waitFor(() => held.length === 1);
+  const entries = [{ at: 0, line: "no entry" }];
+  const checkpoint = tampering.sign(conversation, { size: 4, root: create.body.group, at: Date.now() });
+  tampering.push(fingerprint, { type: "pushed", conversation, from: 3, entries, checkpoint });
+  await bob.until(() => errorsOf(bob).includes("SERVER_MISBEHAVED"));
+  const sending = bob.client.send(conversation, "typed since").catch(() => undefined);
+  await bob.until(() => bob.of("kept").length > 0);
+  await waitFor(() => held.length === 2);
+  const [late] = held;
+  if (late !== undefined) tampering.push(fingerprint, late);
+  await Bun.sleep(200);
+  bob.client.close();
+  await Promise.all([sending, arrived]);
+  tampering.tamper = undefined;
+  await bob.login({ port: tampering.port, vaultFile });
+  await bob.client.send(conversation, "typed last");
+  await alice.until(() => alice.texts.includes("typed last"));
+  expect(alice.texts).toEqual(["typed since", "typed last"]);
+});
+
+async function waitFor(condition: () => boolean): Promise<void> {
+  while (!condition()) await Bun.sleep(5);
+}
