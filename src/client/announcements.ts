@@ -4,6 +4,7 @@ import type { WarningCode } from "./clientEvents.ts";
 import type { ConversationContext } from "./conversationContext.ts";
 import type { Effect } from "./intake.ts";
 import type { OutgoingItem, Sent } from "./outbox.ts";
+import { decodePlaintext } from "./plaintext.ts";
 import type { Standing } from "./standing.ts";
 import { type UntoldMessage, untoldMessages } from "./untold.ts";
 import type { LoggedEntry } from "./verifiedLog.ts";
@@ -107,7 +108,7 @@ export class Announcements {
   /** Own words are in the vault. */
   kept({ content }: OutgoingItem): void {
     const conversation = this.#conversation;
-    const text = new TextDecoder().decode(content);
+    const text = decodePlaintext(content);
     this.#context.onEvent({ event: "kept", conversation, to: this.#standing.name, text });
   }
 
@@ -143,6 +144,6 @@ export class Announcements {
 
 function landedOf({ item, logged }: { item: OutgoingItem; logged: LoggedEntry }): Landed {
   const { index, at, entry } = logged;
-  const text = item.kind === "message" ? new TextDecoder().decode(item.content) : undefined;
+  const text = item.kind === "message" ? decodePlaintext(item.content) : undefined;
   return { seqno: entry.seqno, index, at, text, settle: item.settle };
 }

@@ -9,6 +9,7 @@ import { isConnectionTrouble, isExpiry } from "./conversationErrors.ts";
 import { inviteDirect } from "./inviteDirect.ts";
 import type { Invitee } from "./invitee.ts";
 import type { Outbox, Sent } from "./outbox.ts";
+import { decodePlaintext } from "./plaintext.ts";
 import type { ConversationRecord } from "./vaultRecords.ts";
 
 /** What it takes of the conversations of a client. */
@@ -86,7 +87,7 @@ export class DirectConversations {
   /** Words that were not sent in conversations that this one has replaced or that have expired, in order. */
   unsent({ standing }: Conversation): string[] {
     return this.#endedWith(standing.name).flatMap((outbox) =>
-      outbox.messages.map(({ content }) => new TextDecoder().decode(content)),
+      outbox.messages.map(({ content }) => decodePlaintext(content)),
     );
   }
 

@@ -1,4 +1,4 @@
-import { encodeUtf8 } from "../base/bytes.ts";
+import { decodeUtf8, encodeUtf8 } from "../base/bytes.ts";
 import { maxPlaintextBytes } from "../log/entry.ts";
 import { ClientError } from "./clientError.ts";
 
@@ -12,4 +12,9 @@ export function encodePlaintext(text: string): Uint8Array {
       `a message has at most ${maxPlaintextBytes} bytes, this has ${bytes.length}`,
     );
   return bytes;
+}
+
+/** @param content as `encodePlaintext` gave it @returns the text, to the character: a byte order mark in front is one */
+export function decodePlaintext(content: Uint8Array): string {
+  return decodeUtf8(content) ?? "";
 }

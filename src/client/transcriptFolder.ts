@@ -42,6 +42,8 @@ export class TranscriptFolder {
   #open: number | undefined;
   /** Bytes of whole lines. */
   #length: number;
+  /** What stands in the file counts for nothing, and stays until something better is there to be written. */
+  #isGivenUp = false;
 
   private constructor(path: string, descriptor: number, length: number) {
     this.path = path;
@@ -74,7 +76,8 @@ export class TranscriptFolder {
 
   /** The whole lines, without their line ends, with the offset behind each. Text that is not UTF-8 comes out as U+FFFD. */
   *lines(): Generator<{ line: string; end: number }> {
-    const decoder = new TextDecoder();
+    // A byte order mark that an editor has put there is no part of any line: it must show as one that was altered.
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     let rest = new Uint8Array(0);
     let offset = 0;
     while (offset < this.#length) {
@@ -112,6 +115,8 @@ export class TranscriptFolder {
     if (lines.length === 0) return;
     const bytes = encodeUtf8(`${lines.join("\n")}\n`);
     try {
+      if (this.#isGivenUp) ftruncateSync(this.#descriptor, 0);
+      this.#isGivenUp = false;
       writeAll(this.#descriptor, bytes, this.#length);
     } catch (cause) {
       throw new ClientError("TRANSCRIPT_UNUSABLE", `the transcript can't be written: ${this.path}`, {
@@ -125,6 +130,12 @@ export class TranscriptFolder {
   truncate(length: number): void {
     ftruncateSync(this.#descriptor, length);
     this.#length = length;
+  }
+
+  /** Begins anew with the next `append`. Until then the file stays as it is: it may be all that is left of the log. */
+  startOver(): void {
+    this.#length = 0;
+    this.#isGivenUp = true;
   }
 
   sync(): void {

@@ -74,8 +74,8 @@ export class VerifiedLog {
   }
 
   /**
-   * Reads the transcript back, verifying it all again. Unless it leads to `root` at `size` it is cut off whole: then it
-   * comes from the server once more, and is compared when it has `size` entries.
+   * Reads the transcript back, verifying it all again. Unless it leads to `root` at `size` it counts for nothing: then it
+   * comes from the server once more, and is compared when it has `size` entries. The file stays as it is until it does.
    *
    * @returns lines behind `size`, which were written and not yet taken into account when the client ended
    */
@@ -106,7 +106,7 @@ export class VerifiedLog {
     this.#roots = new RootHistory();
     this.#epochBlobs = undefined;
     this.#lastStatements.clear();
-    folder.truncate(0);
+    folder.startOver();
     return [];
   }
 

@@ -169,6 +169,7 @@ for (const [what, damage] of [
     "altered in one byte",
     (file: string) => writeFileSync(file, readFileSync(file, "utf8").replace('"ts":1', '"ts":2')),
   ],
+  ["given a byte order mark", (file: string) => writeFileSync(file, `\ufeff${readFileSync(file, "utf8")}`)],
   ["gone", (file: string) => rmSync(file)],
 ] as const)
   test(`a transcript that is ${what} is repaired from the server`, async () => {

@@ -33,6 +33,19 @@ test("openClient() tells each step of connecting", async () => {
   ]);
 });
 
+test("words are told as they were written, a byte order mark in front included", async () => {
+  const [partyA, partyB] = await twoParties("mark");
+  await using alice = partyA;
+  await using bob = partyB;
+  await alice.register();
+  await bob.register();
+  const conversation = await alice.client.openDirect(bob.person.username);
+  await alice.client.send(conversation, "\ufeffhello");
+  await bob.until(() => bob.texts.length === 1);
+  const told = [...alice.of("kept"), ...alice.of("sent"), ...bob.of("message")].map(({ text }) => text);
+  expect(told).toEqual(["\ufeffhello", "\ufeffhello", "\ufeffhello"]);
+});
+
 test("two clients write to each other, and both hold the same transcript", async () => {
   const [partyA, partyB] = await twoParties("both");
   await using alice = partyA;

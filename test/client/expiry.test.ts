@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import type { Hex } from "../../src/base/hex.ts";
 import { openSqliteStore } from "../../src/store/sqliteStore.ts";
@@ -78,6 +78,20 @@ test("a receipt that was not countersigned in time is said to be impossible, the
   expect(readFileSync(join(alice.folderOf(conversation), "receipt.json"), "utf8")).toContain(conversation);
   // Nothing of it is due at the end.
   await alice.quit();
+});
+
+test("what a damaged transcript still holds is left alone where the server has nothing to repair it with", async () => {
+  const file = join(alice.folderOf(conversation), "transcript.jsonl");
+  alice.client.close();
+  await bob.quit();
+  await letPass();
+  // As after a loss of power that the vault has survived.
+  const whole = readFileSync(file, "utf8");
+  truncateSync(file, statSync(file).size - 10);
+  await alice.login();
+  expect(alice.of("warning").map(({ code }) => code)).toContain("TRANSCRIPT_REPAIRED");
+  expect(alice.of("expired")).toMatchObject([{ conversation }]);
+  expect(readFileSync(file, "utf8")).toBe(whole.slice(0, whole.lastIndexOf("\n", whole.length - 2) + 1));
 });
 
 test("openDirect() begins another by itself, for both, and what was not sent can be sent there", async () => {

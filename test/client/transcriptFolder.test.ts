@@ -66,6 +66,25 @@ test("open() cuts off a line that was torn, and no more", () => {
   again.close();
 });
 
+test("startOver() leaves the file as it is until there is something to write", () => {
+  const file = join(root, "bob", "transcript.jsonl");
+  const folder = TranscriptFolder.open(root, "bob");
+  folder.append(["one", "two"]);
+  folder.startOver();
+  expect([...folder.lines()]).toEqual([]);
+  expect(readFileSync(file, "utf8")).toBe("one\ntwo\n");
+  folder.append(["three"]);
+  expect(readFileSync(file, "utf8")).toBe("three\n");
+  folder.close();
+});
+
+test("lines() does not hide a byte order mark", () => {
+  const folder = TranscriptFolder.open(root, "bob");
+  folder.append(["\ufeffone", "two"]);
+  expect([...folder.lines()].map(({ line }) => line)).toEqual(["\ufeffone", "two"]);
+  folder.close();
+});
+
 test("a folder that was closed is not written to", () => {
   const folder = TranscriptFolder.open(root, "bob");
   folder.close();
