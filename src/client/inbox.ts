@@ -126,7 +126,8 @@ export class Inbox {
     const { record, log } = this.#standing;
     const isSuspect =
       error instanceof LogError || (error instanceof ClientError && error.code === "SERVER_MISBEHAVED");
-    if (!isSuspect || connection === undefined || record.size === 0 || log.size < record.size) throw error;
+    // A transcript that is being repaired may not have come so far again: its first entry says whose server it is.
+    if (!isSuspect || connection === undefined || record.size === 0 || log.size === 0) throw error;
     const served = await servedPrefix(connection, this.#conversation, record.size);
     if (served === undefined || served.root === record.root) throw error;
     await this.#standing.verify(served.checkpoint);

@@ -206,13 +206,10 @@ export class Standing {
     return this.#record.checkpoint?.size ?? 0;
   }
 
-  /** The entries that had come back do not lead to the root that was known. */
+  /** @throws {ClientError} `SERVER_MISBEHAVED` the entries that have come back do not lead to the root that was known */
   requireKnownRoot(): void {
     if (this.log.size === this.#record.size && this.log.root !== this.#record.root)
-      throw new ClientError(
-        "CONVERSATION_STOPPED",
-        "the server's log is not the one that this client has seen",
-      );
+      throw new ClientError("SERVER_MISBEHAVED", "the server's log is not the one that this client has seen");
   }
 
   close(): void {

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Hex } from "../../src/base/hex.ts";
+import { encodeHex, type Hex } from "../../src/base/hex.ts";
 import { decodeBody } from "../../src/log/bodies.ts";
 import { parseCheckpoint } from "../../src/log/checkpoint.ts";
+import { leafHash, parseEntry } from "../../src/log/entry.ts";
+import { appendLeaf, emptyFrontier, rootOf } from "../../src/log/merkle.ts";
 import { parseTranscriptLine } from "../../src/log/transcript.ts";
 import type { ServerMessage } from "../../src/wire/sessionMessages.ts";
 import { TestConversation } from "../server/testConversation.ts";
@@ -254,6 +256,39 @@ test("a signed checkpoint that contradicts what stands stops the conversation fo
   await alice.login({ port: tampering.port, vaultFile: join(alice.folder, "new.db") });
   expect(await alice.client.openDirect(bob.person.username)).toBe(fresh);
 });
+
+for (const [where, changed] of [
+  ["at its end", 2],
+  ["before others that can't stand then", 1],
+] as const)
+  test(`another log, other ${where}, is kept against a server that is asked to repair a transcript`, async () => {
+    await using here = await scene(`repair${changed}`);
+    const { bob, conversation } = here;
+    const file = join(bob.folderOf(conversation), "transcript.jsonl");
+    await bob.quit();
+    const damaged = `${readFileSync(file, "utf8").split("\n")[0]}\n`;
+    writeFileSync(file, damaged);
+    tampering.tamper = toBob(here, "entries", (answer) => {
+      const entries = answer.entries.map((one, i) => ({ ...one, at: one.at + (i === changed ? 1 : 0) }));
+      let frontier = emptyFrontier;
+      for (const { at, line } of entries) frontier = appendLeaf(frontier, leafHash(parseEntry(line), at));
+      const root = encodeHex(rootOf(frontier));
+      const at = entries.at(-1)?.at ?? 0;
+      return [
+        { ...answer, entries, checkpoint: tampering.sign(conversation, { size: frontier.size, root, at }) },
+      ];
+    });
+    bob.events.length = 0;
+    await login(bob);
+    // It is read, and found damaged, when it is used.
+    await expect(bob.client.send(conversation, "more")).rejects.toThrow();
+    await expectRefused(here, "CONVERSATION_STOPPED");
+    const evidence = bob.of("error")[0]?.stopped?.evidence ?? "";
+    const kept = readFileSync(evidence, "utf8").trimEnd().split("\n").map(parseCheckpoint);
+    expect(kept.map(({ size }) => size)).toEqual([3, 3]);
+    expect(kept[0]?.root).not.toBe(kept[1]?.root);
+    await expectFresh(here);
+  });
 
 test("of two who begin anew at once both end up in one conversation", async () => {
   await using here = await scene("race");
