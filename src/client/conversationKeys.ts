@@ -110,7 +110,8 @@ export class ConversationKeys {
     const own = this.#context.devices.rowOf(after.roster);
     const pending = this.isOwn(entered) ? this.#pending : undefined;
     this.#keepEpoch(after.epoch, pending ?? (blobs && { ...blobs, group: blobs.groupInfo }), batch);
-    this.dropPending(batch);
+    if (pending === undefined) this.dropPending(batch);
+    else this.#forgetPending(batch);
     try {
       if (pending !== undefined) {
         const opened = await this.#context.groups.adopt(pending.next_state, entry);
@@ -167,7 +168,7 @@ export class ConversationKeys {
     return isFreshPathDue(this.#record, nowMs - this.#pathDelayMs);
   }
 
-  /** The group state, secret; the caller's copy. */
+  /** The group state, secret; the caller's copy, which `GroupFollower` wipes. */
   state(): Uint8Array {
     const state = this.#unwritten?.slice() ?? this.#context.vault.read("group", this.#conversation);
     if (state === undefined || this.#unwritten === null) throw new Error("there is no group state");
@@ -181,9 +182,8 @@ export class ConversationKeys {
   }
 
   dropPending(batch: VaultBatch): void {
-    if (this.#pending === undefined) return;
-    this.#pending = undefined;
-    batch.remove("pending", this.#conversation);
+    this.#pending?.next_state.fill(0);
+    this.#forgetPending(batch);
   }
 
   /** Whoever comes later needs a GroupInfo that the server has: a fresh path brings one. */
@@ -211,6 +211,14 @@ export class ConversationKeys {
   wipe(): void {
     this.#keys?.wipe();
     this.#keys = undefined;
+    this.#pending?.next_state.fill(0);
+    this.#setState(undefined);
+  }
+
+  #forgetPending(batch: VaultBatch): void {
+    if (this.#pending === undefined) return;
+    this.#pending = undefined;
+    batch.remove("pending", this.#conversation);
   }
 
   #keepEpoch(

@@ -63,7 +63,7 @@ export interface EpochEntry {
 /**
  * The MLS side of conversations: makes commits, joins, follows the commits of others. Everything that comes out was compared
  * with the signed roster of the log; keys are of one epoch and the group state is stored without the secret they came
- * from. Nothing is kept here.
+ * from. Nothing is kept here, and every state that is given is wiped: it is of an epoch that ends, or has the exporter secret.
  */
 export class GroupFollower {
   readonly #own: Hex;
@@ -88,11 +88,12 @@ export class GroupFollower {
   }
 
   freshPath(state: Uint8Array, device: Device): Promise<PendingCommit> {
-    return updatePath({ state, device, judge: refuseNewDevices, random: this.#random });
+    return wiping(state, () => updatePath({ state, device, judge: refuseNewDevices, random: this.#random }));
   }
 
   remove(state: Uint8Array, device: Device, fingerprints: readonly Hex[]): Promise<PendingCommit> {
-    return removeMembers({ state, device, fingerprints, judge: refuseNewDevices, random: this.#random });
+    const options = { state, device, fingerprints, judge: refuseNewDevices, random: this.#random };
+    return wiping(state, () => removeMembers(options));
   }
 
   /**
@@ -160,13 +161,15 @@ export class GroupFollower {
 
   /** Applies another member's commit. @throws when it can't be, or leads to another group than the log describes */
   async follow(state: Uint8Array, entry: EpochEntry, blobs: EpochBlobs): Promise<Followed> {
-    const next = await applyCommit({
-      state,
-      commit: blobs.commit,
-      sender: entry.sender,
-      judge: this.#judgeAt(entry.at),
-      ...(entry.predecessor === undefined ? {} : { predecessor: entry.predecessor }),
-    });
+    const next = await wiping(state, () =>
+      applyCommit({
+        state,
+        commit: blobs.commit,
+        sender: entry.sender,
+        judge: this.#judgeAt(entry.at),
+        ...(entry.predecessor === undefined ? {} : { predecessor: entry.predecessor }),
+      }),
+    );
     const badGroupInfo = await faultOf(verifyGroupInfoOf(next, blobs.groupInfo));
     return { ...(await this.#open(next, entry)), badGroupInfo };
   }
@@ -176,7 +179,11 @@ export class GroupFollower {
     return this.#open(nextState, entry);
   }
 
-  async #open(state: Uint8Array, entry: EpochEntry): Promise<EpochOpening> {
+  #open(state: Uint8Array, entry: EpochEntry): Promise<EpochOpening> {
+    return wiping(state, () => this.#openState(state, entry));
+  }
+
+  async #openState(state: Uint8Array, entry: EpochEntry): Promise<EpochOpening> {
     const summary = inspectState(state);
     if (summary.conversation !== entry.conversation || summary.epoch !== entry.epoch)
       throw new ClientError(
@@ -229,6 +236,14 @@ function leafOf({ chain }: DeviceIdentity): Uint8Array {
   const [leaf] = chain;
   if (leaf === undefined) throw new ClientError("CERTIFICATE_REFUSED", "a device without a certificate");
   return leaf;
+}
+
+async function wiping<T>(state: Uint8Array, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } finally {
+    state.fill(0);
+  }
 }
 
 async function faultOf(check: Promise<void>): Promise<GroupError | undefined> {

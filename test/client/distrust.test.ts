@@ -431,7 +431,7 @@ test("past its next update a CRL lets nobody new in, and those who are in write 
   await other.until(() => other.texts.includes("still here"));
 });
 
-test("join() refuses a group that has other members than the signed roster", async () => {
+test("join() refuses a group that has other members than the signed roster, and used states are wiped", async () => {
   const { alice, bob } = await conversationOf("roster");
   await using party = alice;
   await using other = bob;
@@ -496,6 +496,14 @@ test("join() refuses a group that has other members than the signed roster", asy
     });
     await expect(join(rows.slice(0, 1))).rejects.toMatchObject({ code: "SERVER_MISBEHAVED" });
     expect((await join(rows)).keys.epoch).toBe(1);
+    // A state that was used up has the secrets of its epoch still, the exporter secret among them.
+    const { fingerprint } = party.person.certificate;
+    const entry = { conversation, epoch: 1, sender: fingerprint, predecessor: undefined, roster: rows };
+    const opened = await of(party.person).adopt(commit.nextState, { ...entry, at: Date.now() });
+    const copy = opened.state.slice();
+    await of(party.person).freshPath(copy, party.person.device);
+    for (const used of [commit.nextState, copy]) expect(used.every((byte) => byte === 0)).toBe(true);
+    expect(opened.state.some((byte) => byte !== 0)).toBe(true);
   } finally {
     vault.close();
     rmSync(folder, { recursive: true });
