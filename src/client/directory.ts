@@ -111,9 +111,22 @@ export class Directory {
     }
   }
 
-  /** @returns those that are not known */
-  unknown(fingerprints: Iterable<Hex>): Hex[] {
-    return [...new Set(fingerprints)].filter((fingerprint) => this.#chainOf(fingerprint).length === 0);
+  /** @returns those that are not known, or with a chain that does not stand at that time */
+  unknown(fingerprints: Iterable<Hex>, atMs: number): Hex[] {
+    return [...new Set(fingerprints)].filter(
+      (fingerprint) => !this.#stands(this.#chainOf(fingerprint), atMs),
+    );
+  }
+
+  #stands([leaf, ...intermediates]: readonly Certificate[], atMs: number): boolean {
+    if (leaf === undefined) return false;
+    try {
+      verifyPath({ leaf, intermediates, anchors: this.#anchors, crls: [], purpose: "evidence", atMs });
+      return true;
+    } catch (error) {
+      if (error instanceof PkiError) return false;
+      throw error;
+    }
   }
 
   /** The known chain, leaf first. Empty when there is none. */
@@ -121,12 +134,19 @@ export class Directory {
     return this.#chainOf(fingerprint);
   }
 
-  /** Remembers a chain under the fingerprint of its leaf. @throws {PkiError} when it can't be decoded */
-  learn(chain: readonly Uint8Array[], batch: VaultBatch): Hex {
+  /**
+   * Remembers a chain under the fingerprint of its leaf. One that is known already gives way only where it does not stand at that
+   * time and the other does: whoever gave it may have left out the issuing CAs.
+   *
+   * @throws {PkiError} when it can't be decoded
+   */
+  learn(chain: readonly Uint8Array[], batch: VaultBatch, atMs = this.#now()): Hex {
     const certificates = chain.map(decodeCertificate);
     const [leaf] = certificates;
     if (leaf === undefined) throw new ClientError("CERTIFICATE_REFUSED", "a chain without a certificate");
-    if (this.#chainOf(leaf.fingerprint).length === 0) {
+    const known = this.#chainOf(leaf.fingerprint);
+    const isBetter = known.length > 0 && !this.#stands(known, atMs) && this.#stands(certificates, atMs);
+    if (known.length === 0 || isBetter) {
       this.#chains.set(leaf.fingerprint, certificates);
       batch.write("chain", leaf.fingerprint, encodeRecord(chainSchema, chain));
     }

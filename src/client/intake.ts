@@ -86,7 +86,7 @@ export class Intake {
       throw new ClientError("SERVER_MISBEHAVED", "the server sent an entry of another conversation");
     const body = decodeBody(entry);
     const roster = body.kind === "create" || body.kind === "membership" ? body.body : undefined;
-    await this.#learn(entry, roster);
+    await this.#learn(entry, at, roster);
     const blobs = roster === undefined || isKnown ? undefined : await this.#fetch(entry, roster);
     const before = this.#log.state;
     const logged = this.#log.append(entry, at, this.#hasSigned(arrival));
@@ -186,11 +186,11 @@ export class Intake {
   }
 
   /** Certificates that the entry can't be judged without. Whether they are good is up to the log's rules. */
-  async #learn(entry: Entry, roster: CreateBody | MembershipBody | undefined): Promise<void> {
+  async #learn(entry: Entry, at: number, roster: CreateBody | MembershipBody | undefined): Promise<void> {
     const needed = [entry.sender];
     if (roster !== undefined) needed.push(...roster.roster.map(({ fingerprint }) => fingerprint));
     if (roster !== undefined && "server" in roster) needed.push(roster.server.fingerprint);
-    await learnCertificates(this.#context, needed);
+    await learnCertificates(this.#context, needed, at);
   }
 
   async #fetch(entry: Entry, body: CreateBody | MembershipBody): Promise<EpochBlobs | undefined> {

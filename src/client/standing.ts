@@ -170,7 +170,7 @@ export class Standing {
   /** @throws {LogError} it is not by this conversation's server */
   async verify(wire: WireCheckpoint): Promise<Checkpoint> {
     const checkpoint: Checkpoint = { conversation: this.#conversation, ...wire };
-    await learnCertificates(this.#context, [checkpoint.server]);
+    await learnCertificates(this.#context, [checkpoint.server], checkpoint.at);
     this.log.verifyCheckpoint(checkpoint);
     return checkpoint;
   }

@@ -4,9 +4,9 @@ import { overriding } from "./overriding.ts";
 
 /** A server that ends with the block that it was made in: `await using`. */
 export async function disposableServer(
-  options: Parameters<typeof TestServer.create>[0] = {},
+  ...options: Parameters<typeof TestServer.create>
 ): Promise<TestServer & AsyncDisposable> {
-  const server = await TestServer.create(options);
+  const server = await TestServer.create(...options);
   return Object.assign(server, { [Symbol.asyncDispose]: () => server.dispose() });
 }
 

@@ -8,8 +8,9 @@ import { leafHash, parseEntry } from "../../src/log/entry.ts";
 import { appendLeaf, emptyFrontier, rootOf } from "../../src/log/merkle.ts";
 import { parseTranscriptLine } from "../../src/log/transcript.ts";
 import type { ServerMessage } from "../../src/wire/sessionMessages.ts";
+import { createTestAuthority } from "../pki/testAuthority.ts";
 import { TestConversation } from "../server/testConversation.ts";
-import type { Person, TestServer } from "../server/testServer.ts";
+import { type Person, personOf, type TestServer } from "../server/testServer.ts";
 import { disposableServer } from "./disposableServer.ts";
 import { type Passing, TamperingServer } from "./tamperingServer.ts";
 import { Party } from "./testParty.ts";
@@ -21,7 +22,8 @@ let carol: Party;
 const people = new Map<Hex, Person>();
 
 beforeAll(async () => {
-  real = await disposableServer();
+  const authority = await createTestAuthority({ nowMs: Date.now(), intermediates: true });
+  real = await disposableServer({}, { authority });
   tampering = new TamperingServer({
     identity: real.identity,
     ca: real.authority.ca,
@@ -180,6 +182,29 @@ test("a client that is sent two entries in the wrong order takes neither in", as
   await bob.quit();
   await login(bob);
   expect(bob.texts).toEqual(["one", "two"]);
+});
+
+test("a chain without its issuing CA costs no conversation once the server gives it whole", async () => {
+  tampering.tamper = undefined;
+  const below = await real.authority.issueIntermediate("Issuing CA");
+  const issued = await below.issueUser("below.a", "below.a@example.org");
+  const person = personOf(issued, "below.a", "below.a@example.org");
+  people.set(person.certificate.fingerprint, person);
+  await using alice = new Party(real, person);
+  await using bob = await party("below.b");
+  await alice.register({ port: tampering.port });
+  await bob.register({ port: tampering.port });
+  tampering.tamper = ({ message }) =>
+    message.type === "certificates"
+      ? [{ ...message, chains: message.chains.map((chain) => chain.slice(0, 1)) }]
+      : [message];
+  const conversation = await alice.client.openDirect("below.b");
+  await bob.until(() => errorsOf(bob).includes("SERVER_MISBEHAVED"));
+  tampering.tamper = undefined;
+  await bob.quit();
+  await login(bob);
+  await bob.client.send(conversation, "whole again");
+  await alice.until(() => alice.texts.includes("whole again"));
 });
 
 test("a client whose server withholds an entry that it has signed for says so", async () => {
