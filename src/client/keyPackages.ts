@@ -9,6 +9,11 @@ import { decodeRecord, encodeRecord, keyPackageSchema } from "./vaultRecords.ts"
 export const oneTimeKeyPackages = 20;
 /** How long a key package may be used: as long as the server keeps it. */
 export const keyPackageLifetimeMs = 90 * 24 * 60 * 60 * 1000;
+/**
+ * Most private halves that are kept, the newest: packages are made whenever the server says that some are missing, and that is
+ * its word alone. An honest one has 100 at most and has handed out some more, for which welcomes may be on their way.
+ */
+export const maxKeptKeyPackages = 1024;
 /** A key package is good from before it was made, for peers whose clocks are behind. */
 const clockToleranceMs = 60 * 60 * 1000;
 
@@ -121,9 +126,14 @@ export class KeyPackages {
   /** A welcome may arrive long after the package was handed out, but hardly after it expired. */
   #dropExpired(): void {
     const batch = this.#vault.batch();
-    for (const { key, value } of this.#vault.list("keyPackage"))
-      if (decodeRecord(keyPackageSchema, value, "key package").not_after < this.#now())
-        batch.remove("keyPackage", key);
+    const kept: { key: string; not_after: number }[] = [];
+    for (const { key, value } of this.#vault.list("keyPackage")) {
+      const { not_after } = decodeRecord(keyPackageSchema, value, "key package");
+      if (not_after < this.#now()) batch.remove("keyPackage", key);
+      else kept.push({ key, not_after });
+    }
+    kept.sort((a, b) => b.not_after - a.not_after);
+    for (const { key } of kept.slice(maxKeptKeyPackages)) batch.remove("keyPackage", key);
     this.#vault.commit(batch);
   }
 }
