@@ -202,6 +202,7 @@ export class Conversation {
           message: `a certificate of ${visible(username)} is revoked: ${fingerprint}`,
           conversation: this.id,
         });
+    this.impediments.revocationsChanged();
     this.#steps.wake();
   }
 

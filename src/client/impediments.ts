@@ -106,6 +106,12 @@ export class Impediments {
     this.#paused = undefined;
   }
 
+  /** Another list of revoked certificates may let those be removed that were in the way. */
+  revocationsChanged(): void {
+    const { code, refusal = code } = this.#paused ?? {};
+    if (refusal === "REKEY_NEEDED") this.resume();
+  }
+
   /** Until it is read from the vault again. */
   break(error: ClientError): void {
     this.#broken = error;

@@ -32,6 +32,9 @@ export function judgeRefusal({ kind }: OutgoingItem, error: ClientError): Verdic
     case "GAP":
     case "REPLAY":
       return "post again";
+    case "REKEY_NEEDED":
+      // The list that says so may be here by now, or the removal in the log: what is due goes first then.
+      return "post again";
     case "STALE_EPOCH":
     case "BAD_VIEW":
       return kind === "membership" ? "drop" : "sign again";

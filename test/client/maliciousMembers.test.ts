@@ -484,3 +484,27 @@ test("an entry of a hundred KiB ends its sender's connection and nothing else", 
 });
 
 const noBlob = encodeHex(new Uint8Array(32));
+
+test("words that are on their way when a member is revoked go behind the removal", async () => {
+  const revoking = await Trio.meet();
+  const { alice, bob, mallory, server } = revoking;
+  try {
+    await revoking.begin();
+    for (const { link } of revoking.honest) link.hold("to client");
+    const { certificate } = mallory.person;
+    server.running.replaceCrl(server.authority.crl([{ certificate, atMs: Date.now() - 1000 }]).der);
+    const sent = alice.client.send(revoking.conversation, "on its way");
+    // Refused, and the list is there, before either has arrived.
+    await Bun.sleep(300);
+    for (const { link } of revoking.honest) link.release();
+    await sent;
+    await alice.client.send(revoking.conversation, "behind it");
+    await bob.until(() => bob.texts.includes("behind it"));
+    expect(bob.texts).toEqual(["on its way", "behind it"]);
+    expect(alice.of("error")).toEqual([]);
+    await alice.until(() => revoking.commits().length === 1);
+    expect(revoking.commits()[0]).toStartWith("remove by");
+  } finally {
+    await revoking.dispose();
+  }
+});
