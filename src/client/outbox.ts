@@ -17,8 +17,8 @@ export interface Sent {
 export interface OutgoingItem {
   readonly order: number;
   readonly kind: EntryKind;
-  /** `message`: the words in UTF-8; else the body. */
-  readonly content: Uint8Array;
+  /** `message`: the words in UTF-8, which stay; else the body. */
+  content: Uint8Array;
   /** `message`: drawn when the words were added, and theirs from then on. */
   opening: Uint8Array | undefined;
   seqno: number | undefined;

@@ -97,6 +97,8 @@ export class Poster {
         item = outbox.add("acknowledge", encodeAcknowledgeBody(options.complaints), "before unsigned");
       if (item === undefined || !options.mayPost(item)) break;
       if (this.#mustSign(item)) {
+        // It covers all that stands by now, so it names all that is wrong with it, whenever it was made.
+        if (isAcknowledge(item)) item.content = encodeAcknowledgeBody(options.complaints);
         this.#sign(item, inFlight);
         item.isStored = false;
       }

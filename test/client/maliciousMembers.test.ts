@@ -3,6 +3,8 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { encodeHex, type Hex, isHex } from "../../src/base/hex.ts";
 import { rosterOf } from "../../src/client/groupFollower.ts";
+import { Vault } from "../../src/client/vault.ts";
+import { encodeRecord, numberedKey, outgoingSchema } from "../../src/client/vaultRecords.ts";
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { encodeDisclosure } from "../../src/evidence/disclosure.ts";
 import { addMembers, createGroup, type PendingCommit } from "../../src/group/conversationGroup.ts";
@@ -76,6 +78,25 @@ describe("words of a member", () => {
     expect(acknowledged.length).toBeLessThanOrEqual(2 * 15);
     for (const index of indexes)
       for (const who of ["alice", "bob"]) expect(trio.firstWordOn(index, who)).toBe("disputed");
+  });
+
+  test("are disputed also by an acknowledgement that waited unsigned when they came", async () => {
+    const { alice, mallory } = trio;
+    await trio.begin();
+    alice.client.close();
+    const index = indexOf(await mallory.say("shown", { ct: systemRandom(92) }));
+    // As when the connection was lost in the turn that it was made in.
+    const vault = Vault.open({ file: alice.vaultFile, key: alice.person.key, random: systemRandom });
+    const batch = vault.batch();
+    const content = encodeAcknowledgeBody({ disputed: [0], unprocessable: [] });
+    const waiting = { kind: "acknowledge" as const, content, opening: null, seqno: null, line: null };
+    batch.write("outgoing", numberedKey(trio.conversation, 1), encodeRecord(outgoingSchema, waiting));
+    vault.commit(batch);
+    vault.close();
+    await alice.login();
+    await alice.until(() => trio.entries().some(({ who, index: at }) => who === "alice" && at > index));
+    expect(trio.firstWordOn(index, "alice")).toBe("disputed");
+    await trio.talk();
   });
 
   test("can be proven against their author only as it committed to them, and against nobody else", async () => {
