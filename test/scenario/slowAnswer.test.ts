@@ -10,6 +10,7 @@ test("a client that catches up takes an answer that is older than what was pushe
   const world = await World.create();
   let creator: string | undefined;
   let appends = 0;
+  const asked = Promise.withResolvers<void>();
   const second = Promise.withResolvers<void>();
   let heldAnswers = 0;
   const server = await startServerHere(world, (store) => {
@@ -24,6 +25,7 @@ test("a client that catches up takes an answer that is older than what was pushe
       const size = await store.log.visibleSize(conversation, person);
       if (size !== 1 || person === creator) return size;
       heldAnswers += 1;
+      asked.resolve();
       await second.promise;
       return size;
     };
@@ -33,6 +35,7 @@ test("a client that catches up takes an answer that is older than what was pushe
     const bob = await world.join("bob", server.port);
     const alice = await world.join("alice", server.port, { to: "bob" });
     await bob.waitForEvent("the conversation", ({ event }) => event === "membership");
+    await asked.promise;
     alice.type("pushed before the answer");
     await bob.waitForEvent("alice's message", isMessage("pushed before the answer"));
     expect((await quit(alice)).exitCode).toBe(0);
