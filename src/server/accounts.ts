@@ -88,6 +88,8 @@ export class Accounts {
       legacySalt === undefined
         ? await this.#bind(account, record)
         : await this.#replacePassword(account, { chosen: request.password, record, claimant });
+    // Another login of the same person was faster: the password is judged by what stands now, which is no legacy hash any more.
+    if (current === undefined) return await this.login(request, claimant);
     return await this.#enter(current, record);
   }
 
@@ -100,7 +102,10 @@ export class Accounts {
     if (chosen.normalize("NFC") === password.normalize("NFC"))
       throw new Refusal("WEAK_PASSWORD", "the new password must not be the old one");
     const { account, record } = await this.#authenticate(request, claimant);
-    return await this.#enter(await this.#replacePassword(account, { chosen, record, claimant }), record);
+    const changed = await this.#replacePassword(account, { chosen, record, claimant });
+    // Somebody else was faster: a one-time password is good once.
+    if (changed === undefined) throw authenticationFailed();
+    return await this.#enter(changed, record);
   }
 
   /** @throws {Refusal} `TICKET_REFUSED` */
@@ -178,11 +183,12 @@ export class Accounts {
     );
   }
 
-  /** Binds the account to the certificate with it: of two who may move it, the one that comes in does. */
+  /** Binds the account to the certificate with it: of two who may move it, the one that comes in does.
+   *  @returns `undefined` when the account has another hash by now than it was judged by */
   async #replacePassword(
     account: Account,
     by: { chosen: string; record: CertificateRecord; claimant: Claimant },
-  ): Promise<Account> {
+  ): Promise<Account | undefined> {
     const { store, passwords, now } = this.#services;
     const { chosen, record: certificate, claimant } = by;
     const passwordHash = await passwords.hash(chosen, claimant.network);
@@ -190,8 +196,7 @@ export class Accounts {
     const bind = isBound ? undefined : { certificate, nowMs: now() };
     const change = { account: account.id, earlier: account.passwordHash, passwordHash, bind };
     const outcome = await store.accounts.replacePassword(change);
-    // Somebody else was faster: a one-time password is good once.
-    if (outcome === "outdated") throw authenticationFailed();
+    if (outcome === "outdated") return undefined;
     if (outcome === "certificate_conflict") throw certificateConflict();
     return { ...account, passwordHash, certificate };
   }
