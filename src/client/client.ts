@@ -11,7 +11,7 @@ import { Devices, type Self } from "./devices.ts";
 import { Directory } from "./directory.ts";
 import { GroupFollower } from "./groupFollower.ts";
 import { KeyPackages } from "./keyPackages.ts";
-import { type Login, loginRequest } from "./loginRequest.ts";
+import { type Login, loginRequest, mayHaveChanged } from "./loginRequest.ts";
 import { type Member, membersOf } from "./member.ts";
 import type { MemberClient } from "./memberClient.ts";
 import { openSelf } from "./openSelf.ts";
@@ -176,7 +176,17 @@ class RunningClient implements Client, OperatorClient {
   }
 
   async login(account: Login): Promise<void> {
-    await this.#session.enter(loginRequest(account, this.#context.self.certificate.fingerprint));
+    const { fingerprint } = this.#context.self.certificate;
+    const enter = (as: Login) => this.#session.enter(loginRequest(as, fingerprint));
+    const { email, newPassword } = account;
+    try {
+      await enter(account);
+    } catch (error) {
+      if (newPassword === undefined || !mayHaveChanged(error)) throw error;
+      await enter({ email, password: newPassword }).catch(() => {
+        throw error;
+      });
+    }
   }
 
   async attach(): Promise<void> {

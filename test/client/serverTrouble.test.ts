@@ -92,4 +92,40 @@ describe("while the server can't store", () => {
     await bob.until(() => bob.texts.length === 2);
     expect(bob.texts).toEqual(["first", "later"]);
   });
+
+  test("a password whose change was stored, or not, though the server said otherwise is changed when it is asked for again", async () => {
+    const { made, out } = await server();
+    const { faulty } = out;
+    await using alice = new Party(made, await made.newPerson("alice"));
+    await alice.register();
+    const { email, password } = alice.person;
+    const change = async (from: string, to: string) => {
+      await alice.quit();
+      await alice.open();
+      await alice.client.connect();
+      await alice.client.login({ email, password: from, newPassword: to });
+    };
+    const start = faulty?.calls.length;
+    let current = `${password} 0`;
+    await change(password, current);
+    const calls = [...new Set(faulty?.calls.slice(start))];
+    expect(calls).toContain("accounts.replacePassword");
+    let ends = "";
+    for (const call of calls)
+      for (const fault of ["lost", "stored"] as const) {
+        const next = `${password} ${call} ${fault}`;
+        faulty?.arm(call, fault);
+        // As somebody does it who is told that it did not work.
+        const first = await change(current, next).catch((error: { refusal?: string }) => error.refusal);
+        ends += ` ${first ?? "done"}`;
+        faulty?.arm(undefined, fault);
+        if (first !== undefined) await change(current, next);
+        await alice.quit();
+        await alice.open();
+        await alice.client.connect();
+        await alice.client.login({ email, password: next });
+        current = next;
+      }
+    expect(ends).not.toContain("AUTHENTICATION_FAILED");
+  }, 60_000);
 });
