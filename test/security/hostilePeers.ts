@@ -51,7 +51,11 @@ export class HostilePeers {
   }
 
   /** @param people who have certificate files and run the executable */
-  static async create(people: readonly string[] = [], serve: readonly string[] = []): Promise<HostilePeers> {
+  static async create(
+    people: readonly string[] = [],
+    serve: readonly string[] = [],
+    env: Record<string, string> = {},
+  ): Promise<HostilePeers> {
     const world = await World.create(people);
     try {
       const { certificate } = await readCredential(world.path("org/certs/ca"));
@@ -61,7 +65,7 @@ export class HostilePeers {
       );
       const authority = testAuthorityOf(certificate, caPkcs8);
       const identity = await readCredential(world.path("server/certs/server"));
-      return new HostilePeers(world, { authority, identity }, await world.startServer(serve));
+      return new HostilePeers(world, { authority, identity }, await world.startServer(serve, env));
     } catch (error) {
       await world.dispose();
       throw error;

@@ -6,9 +6,14 @@ export class FrozenNetwork {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #frozen = false;
+  #cut = false;
 
   constructor(to: PostgresAddress) {
     this.#server = createServer((client) => {
+      if (this.#cut) {
+        client.destroy();
+        return;
+      }
       const database = connect({ host: to.host, port: to.port });
       for (const [from, into] of [
         [client, database],
@@ -40,6 +45,17 @@ export class FrozenNetwork {
 
   thaw(): void {
     this.#frozen = false;
+  }
+
+  /** From now on every connection ends at once. */
+  cut(): void {
+    this.#cut = true;
+    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.clear();
+  }
+
+  mend(): void {
+    this.#cut = false;
   }
 
   close(): void {

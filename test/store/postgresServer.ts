@@ -151,15 +151,10 @@ export class PostgresServer {
   }
 
   #signal(signal: NodeJS.Signals): void {
+    // The one that makes the others first: none may come after they were counted.
+    process.kill(this.pid, signal);
     const children = Bun.spawnSync(["ps", "-o", "pid=", "--ppid", String(this.pid)]).stdout.toString();
-    for (const pid of [
-      this.pid,
-      ...children
-        .split("\n")
-        .filter((line) => line.trim() !== "")
-        .map(Number),
-    ])
-      process.kill(pid, signal);
+    for (const line of children.split("\n")) if (line.trim() !== "") process.kill(Number(line), signal);
   }
 
   /** Stops it without waiting for clients. */
