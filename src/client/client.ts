@@ -147,6 +147,7 @@ class RunningClient implements Client, OperatorClient {
       connection: () => this.#session.require(),
       connectionIfOpen: () => (this.#conversations.isReturning ? undefined : this.#session.connection),
       isMending: () => this.#session.isMending || this.#conversations.isReturning,
+      moveOn: (trouble) => this.#session.moveOn(trouble),
       reconnect,
       inviteeNamed: (name) => {
         const { operator } = this.#session;

@@ -1,3 +1,4 @@
+import type { ClientError } from "./clientError.ts";
 import type { OnEvent } from "./clientEvents.ts";
 import type { Connection } from "./connection.ts";
 import type { Devices, Self } from "./devices.ts";
@@ -32,6 +33,8 @@ export interface ConversationContext {
   connectionIfOpen(): Connection | undefined;
   /** Whether there is no connection and one may come by itself: then nobody gives up waiting. */
   isMending(): boolean;
+  /** Another node of the server is tried, where there is one: this one has been in trouble for a while. */
+  moveOn(trouble: ClientError): void;
   /** How long to wait before a server that was in trouble is asked again; without it, that is left to the next connection. */
   readonly reconnect: ReconnectPolicy | undefined;
 }

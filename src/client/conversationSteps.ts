@@ -75,6 +75,7 @@ export class ConversationSteps {
           "SERVER_UNAVAILABLE",
           `${message}; what was written is kept and sent as soon as it can be`,
         ),
+      onLasting: (reason) => context.moveOn(reason),
       onOver: () => {
         owner.rested();
         this.wake();

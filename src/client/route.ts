@@ -11,8 +11,12 @@ export interface Route {
   readonly host: string;
   /** Whether the server has yet to be told whose account this is. */
   readonly needsLogin: boolean;
+  /** Of the server that there are. */
+  readonly nodes: number;
   /** @throws {ClientError} as `dialServer` */
   open(onStep: DialOptions["onStep"]): Promise<ServerLink>;
+  /** The node that was reached can't do anything at the moment: the next time begins with another. @returns whether there is one */
+  moveOn(): boolean;
 }
 
 /** Over the network, as everybody comes who has an account. */
@@ -28,12 +32,14 @@ export function networkRoute(
       return addresses.current.host;
     },
     needsLogin: true,
+    nodes: addresses.count,
     open: (onStep) =>
       addresses.reach((address) => {
         const verifyServer: DialOptions["verifyServer"] = (chain) =>
           directory.verifyServer(chain, address.host);
         return dialServer({ ...dial, ...address, verifyServer, onStep });
       }),
+    moveOn: () => addresses.moveOn(),
   };
 }
 
@@ -47,6 +53,8 @@ export function innerRoute(self: Self, attach: () => MessageLink): Route {
   return {
     host: primaryServerName(server),
     needsLogin: false,
+    nodes: 1,
     open: async () => ({ link: attach(), server, serverChain }),
+    moveOn: () => false,
   };
 }

@@ -21,6 +21,17 @@ export class ServerAddresses {
     return this.#current;
   }
 
+  get count(): number {
+    return this.#all.length;
+  }
+
+  /** The next time the one behind it is tried first. @returns whether there is another one */
+  moveOn(): boolean {
+    const at = this.#all.indexOf(this.#current);
+    this.#current = this.#all[(at + 1) % this.#all.length] ?? this.#current;
+    return this.#all.length > 1;
+  }
+
   /** Tries one after the other, once each. @throws what the last one came to, or whatever no other can mend */
   async reach<T>(dial: (address: ServerAddress) => Promise<T>): Promise<T> {
     const at = this.#all.indexOf(this.#current);

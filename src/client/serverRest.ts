@@ -4,6 +4,8 @@ import type { ReconnectPolicy } from "./reconnection.ts";
 
 /** Refusals that are about the server's state and pass without the client's doing. */
 const passing: readonly (RefusalCode | undefined)[] = ["UNAVAILABLE", "RESTORING"];
+/** After so many pauses in a row another node is tried: the trouble may be of this one alone. */
+const lastingPauses = 1;
 /** Attempts that a client still makes that is about to end. */
 const attemptsAtTheEnd = 3;
 
@@ -19,6 +21,7 @@ export function isServerTrouble(error: unknown): error is ClientError {
 export class ServerRest {
   readonly #policy: ReconnectPolicy | undefined;
   readonly #onBegin: (reason: ClientError) => void;
+  readonly #onLasting: (reason: ClientError) => void;
   readonly #onOver: () => void;
   #pauses = 0;
   #attemptsLeft = Number.POSITIVE_INFINITY;
@@ -29,11 +32,14 @@ export class ServerRest {
     policy: ReconnectPolicy | undefined;
     /** The first pause of a row. */
     onBegin: (reason: ClientError) => void;
+    /** Another pause of a long row. What is `RESTORING` is so with every node. */
+    onLasting: (reason: ClientError) => void;
     /** It is time to ask again. */
     onOver: () => void;
   }) {
     this.#policy = options.policy;
     this.#onBegin = options.onBegin;
+    this.#onLasting = options.onLasting;
     this.#onOver = options.onOver;
   }
 
@@ -49,6 +55,7 @@ export class ServerRest {
     if (this.#pauses === 0) this.#onBegin(reason);
     this.#timer = setTimeout(() => this.#end(), this.#policy.delayMs(this.#pauses));
     this.#pauses += 1;
+    if (this.#pauses > lastingPauses && reason.refusal === "UNAVAILABLE") this.#onLasting(reason);
     return true;
   }
 

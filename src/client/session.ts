@@ -6,6 +6,7 @@ import { type AnswerTo, Connection, type EntryRequest, type Push } from "./conne
 import { primaryServerName } from "./directory.ts";
 import { type PackagesWaiting, waitingOf } from "./keyPackages.ts";
 import { Reconnection } from "./reconnection.ts";
+import { isServerTrouble } from "./serverRest.ts";
 import type { SessionOptions } from "./sessionOptions.ts";
 import type { SessionUser } from "./sessionUser.ts";
 
@@ -27,6 +28,8 @@ export class Session {
   /** A connection was lost with a login on its way: the server may see to that after a later one, and take it for another client. */
   #hasStrayLogin = false;
   #publishing: Promise<void> = Promise.resolve();
+  /** A connection on which nobody has logged in is given up for one to another node: nothing is lost. */
+  #isMovingOn = false;
 
   constructor(options: SessionOptions, user: SessionUser) {
     this.#options = options;
@@ -106,16 +109,33 @@ export class Session {
 
   /** Registers or logs in, fills up the key packages, and lets the user catch up. */
   async enter(request: EntryRequest): Promise<void> {
-    const connection = this.#connection;
-    // One may have ended since it was made.
-    if (connection === undefined) throw this.#lost ?? new ClientError("NOT_CONNECTED", "connect first");
-    const answer = await this.#authenticate(connection, request);
+    const { connection, answer } = await this.#logIn(request);
     const { username, email } = answer;
     const registered = request.type === "register";
     // Told when others can begin a conversation, which takes key packages.
     await this.#settleIn(connection, waitingOf(answer), () =>
       this.#options.onEvent({ event: "authenticated", username, email, registered }),
     );
+  }
+
+  /** What a node can't do at the moment each of the others is asked for, once. */
+  async #logIn(request: EntryRequest): Promise<{ connection: Connection; answer: AnswerTo<"login"> }> {
+    const { route } = this.#options;
+    for (let others = route.nodes - 1; ; others--) {
+      const connection = this.#connection;
+      // One may have ended since it was made.
+      if (connection === undefined) throw this.#lost ?? new ClientError("NOT_CONNECTED", "connect first");
+      try {
+        return { connection, answer: await this.#authenticate(connection, request) };
+      } catch (error) {
+        if (others === 0 || !isServerTrouble(error) || this.#connection !== connection) throw error;
+        route.moveOn();
+        this.#isMovingOn = true;
+        connection.close(error);
+        this.#isMovingOn = false;
+        await this.connect();
+      }
+    }
   }
 
   async #authenticate(connection: Connection, request: EntryRequest): Promise<AnswerTo<"login">> {
@@ -181,6 +201,7 @@ export class Session {
       this.#options.onEvent({ event: "connection", state: "back" });
       this.#settleIn(connection, waiting).catch((error: unknown) => this.#unsettled(connection, error));
     } catch (error) {
+      if (isServerTrouble(error)) this.#options.route.moveOn();
       connection.close(new ClientError("CONNECTION_LOST", "the login failed"));
       throw error;
     }
@@ -198,6 +219,13 @@ export class Session {
     connection.close(
       error instanceof ClientError ? error : new ClientError("SERVER_MISBEHAVED", message, { cause: error }),
     );
+  }
+
+  /** The server has said so for a while that it can't do anything: another node may. Where there is none it is waited for. */
+  moveOn({ message }: ClientError): void {
+    const { connection } = this;
+    if (connection !== undefined && this.#reconnection !== undefined && this.#options.route.moveOn())
+      connection.close(new ClientError("CONNECTION_LOST", `${message}; another node may be able to`));
   }
 
   /** A key package was used: another takes its place on the server. */
@@ -257,6 +285,10 @@ export class Session {
   }
 
   #ended(reason: ClientError): void {
+    if (this.#isMovingOn) {
+      this.#connection = undefined;
+      return;
+    }
     const wasIn = this.#isAuthenticated;
     if (reason.code === "REPLACED" && this.#hasStrayLogin) {
       // It was the client itself, and that once only: two clients must not take turns for ever.

@@ -35,6 +35,18 @@ describe("reach()", () => {
     });
   });
 
+  test("begins with the one behind it when it was told to move on", async () => {
+    const addresses = new ServerAddresses(one, [two, three]);
+    expect(addresses.moveOn()).toBe(true);
+    expect(await tried(addresses)).toEqual({ host: "two", hosts: ["two"] });
+    addresses.moveOn();
+    addresses.moveOn();
+    expect(await tried(addresses)).toEqual({ host: "one", hosts: ["one"] });
+    const alone = new ServerAddresses(one, []);
+    expect(alone.moveOn()).toBe(false);
+    expect(await tried(alone)).toEqual({ host: "one", hosts: ["one"] });
+  });
+
   test("gives up after each was tried once, with the last reason", async () => {
     const addresses = new ServerAddresses(one, [two]);
     const last = new ClientError("HANDSHAKE_FAILED", "too many connections");

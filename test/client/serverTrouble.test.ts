@@ -128,4 +128,36 @@ describe("while the server can't store", () => {
       }
     expect(ends).not.toContain("AUTHENTICATION_FAILED");
   }, 60_000);
+
+  test("a client that knows another node logs in and goes on there, and says nothing of a lost connection before", async () => {
+    const { made: one, out } = await server();
+    const { authority, identity } = one;
+    // A store of its own will do: she has an account in both.
+    const two = await TestServer.create({}, { authority, identity });
+    servers.push(two);
+    await using alice = new Party(one, await one.newPerson("alice"));
+    await using bob = new Party(two, await one.newPerson("bob"));
+    await bob.register();
+    await alice.register();
+    await alice.quit();
+    await alice.register({ port: two.port });
+    await alice.quit();
+    out.isAway = true;
+    await expect(alice.login()).rejects.toMatchObject({ refusal: "UNAVAILABLE" });
+    await alice.quit();
+    const alternatives = [{ host: "127.0.0.1", port: two.port }];
+    alice.events.length = 0;
+    await alice.login({ alternatives, reconnect: policy });
+    expect([...alice.of("closed"), ...alice.of("connection")]).toEqual([]);
+    expect(alice.of("authenticated")).toHaveLength(1);
+    const conversation = await alice.client.openDirect("bob");
+    await alice.client.send(conversation, "from the other node");
+    await bob.until(() => bob.texts.length === 1);
+    await alice.quit();
+    // Nobody is asked twice when all of them can't.
+    await alice.open({ alternatives: [{ host: "127.0.0.1", port: one.port }] });
+    await alice.client.connect();
+    const { email, password } = alice.person;
+    await expect(alice.client.login({ email, password })).rejects.toMatchObject({ refusal: "UNAVAILABLE" });
+  });
 });

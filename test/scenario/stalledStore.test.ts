@@ -147,4 +147,33 @@ describe.skipIf(!hasPostgres)("servers whose database stands still", () => {
       network.close();
     }
   });
+
+  test("a client that knows both nodes goes on at the other one when its own is cut off", async () => {
+    const direct = database.createDatabase();
+    const network = new FrozenNetwork(direct);
+    const world = await World.create();
+    try {
+      const cut = await world.startServer([], envOf(await network.listen(), direct.database));
+      const other = await world.startServer([], envOf(direct.port, direct.database));
+      const bob = await world.join("bob", other.port);
+      const alice = await world.join("alice", [cut.port, other.port], { to: "bob" });
+      alice.type("before");
+      await bob.waitForEvent("the first words", isMessage("before"));
+      network.cut();
+      for (let i = 0; i < 5; i++) alice.type(`meanwhile ${i}`);
+      // A node waits for its database for up to 15 s before it says so, and the client asks it twice.
+      await alice.waitForEvent("the trouble", ({ code }) => code === "SERVER_UNAVAILABLE");
+      await alice.waitForEvent("the move", ({ event, state }) => event === "connection" && state === "lost");
+      await bob.waitForEvent("what was written meanwhile", isMessage("meanwhile 4"));
+      const texts = eventsOf(bob.output).flatMap(({ event, text }) => (event === "message" ? [text] : []));
+      expect(texts).toEqual(["before", ...Array.from({ length: 5 }, (_, i) => `meanwhile ${i}`)]);
+      const { folder, exitCode } = await quit(alice);
+      expect(exitCode).toBe(0);
+      const done = await world.run("org", ["verify", world.path("alice", folder), "--json"]);
+      expect([done.exitCode, JSON.parse(done.stdout).verdict]).toEqual([0, "valid"]);
+    } finally {
+      await world.dispose();
+      network.close();
+    }
+  });
 });
