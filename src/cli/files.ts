@@ -7,7 +7,7 @@ import {
   linkSync,
   mkdirSync,
   openSync,
-  readFileSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
@@ -19,6 +19,8 @@ import { type CliError, usageError } from "./cliError.ts";
 
 /** Largest file that a command reads whole (certificates, keys, lists; not transcripts). */
 const maxFileBytes = 4 * 1024 * 1024;
+
+const firstBytes = 65_536;
 
 const reasons: ReadonlyMap<string, string> = new Map([
   ["ENOENT", "not found"],
@@ -32,13 +34,35 @@ export function readFile(file: string, what: string, hint = "", maxBytes = maxFi
   try {
     const size = statSync(file).size;
     if (size > maxBytes) throw usageError(`${what} ${file} has ${size} bytes, at most ${maxBytes} are read`);
-    return readFileSync(file);
+    const bytes = readAtMost(file, maxBytes);
+    if (bytes === undefined) throw usageError(`${what} ${file} does not end within ${maxBytes} bytes`);
+    return bytes;
   } catch (cause) {
     if (cause instanceof Error && "code" in cause) {
       const reason = reasons.get(String(cause.code)) ?? cause.message;
       throw usageError(`${what} ${reason}: ${file}${hint === "" ? "" : `; ${hint}`}`, cause);
     }
     throw cause;
+  }
+}
+
+/** Pipes and devices, whose size nobody knows before, are read like files. @returns `undefined` when there is more */
+function readAtMost(file: string, maxBytes: number): Uint8Array | undefined {
+  const descriptor = openSync(file, "r");
+  try {
+    let buffer = new Uint8Array(Math.min(firstBytes, maxBytes + 1));
+    for (let length = 0; ; ) {
+      const read = readSync(descriptor, buffer, length, buffer.length - length, null);
+      if (read === 0) return buffer.slice(0, length);
+      length += read;
+      if (length > maxBytes) return undefined;
+      if (length < buffer.length) continue;
+      const larger = new Uint8Array(Math.min(2 * length, maxBytes + 1));
+      larger.set(buffer);
+      buffer = larger;
+    }
+  } finally {
+    closeSync(descriptor);
   }
 }
 
