@@ -40,6 +40,7 @@ export class ClientScript {
   readonly #server: TestServer;
   readonly #conversation: TestConversation;
   readonly #clients = new Map<Person, RawClient>();
+  readonly #tickets = new Map<Person, Uint8Array>();
   readonly #handedOut: string[] = [];
   readonly #lines: string[] = [];
   readonly #people: readonly [Person, Person, Person];
@@ -67,8 +68,11 @@ export class ClientScript {
       () => this.#look(bob),
       () => this.#sign(alice),
       () => this.#sign(bob),
+      () => this.#tell(bob),
       () => this.#enter(carol),
+      () => this.#resume(carol),
       () => this.#renew(carol),
+      () => this.#release(bob),
     ];
   }
 
@@ -117,7 +121,39 @@ export class ClientScript {
     const { email, username, password } = person;
     const client = insistent(await this.#server.dial(person));
     this.#clients.set(person, client);
-    await client.expect("authenticated", { type: "register", email, username, password });
+    const { ticket } = await client.expect("authenticated", { type: "register", email, username, password });
+    this.#tickets.set(person, ticket);
+  }
+
+  /** On a new connection each time, for one is resumed to once. */
+  async #resume(person: Person): Promise<void> {
+    const ticket = this.#tickets.get(person) ?? new Uint8Array(0);
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const client = insistent(await this.#server.dial(person));
+      const answer = await client.request({ type: "resume", ticket });
+      if (answer.type === "refused" && answer.code === "UNAVAILABLE") continue;
+      expect(answer.type).toBe("authenticated");
+      this.#clients.set(person, client);
+      // From here on it is known to have the next ticket.
+      await client.expect("pong", { type: "ping" });
+      return;
+    }
+    throw new Error("resume stays UNAVAILABLE");
+  }
+
+  async #tell(person: Person): Promise<void> {
+    const marks = [{ conversation: this.#conversation.id, size: this.#lines.length }];
+    await this.#client(person).expect("delivery_marks", { type: "delivered", marks });
+  }
+
+  /** The two may begin another one now, and do. */
+  async #release(person: Person): Promise<void> {
+    const [alice, bob] = this.#people;
+    const client = this.#client(person);
+    await client.expect("pair_released", { type: "release_pair", conversation: this.#conversation.id });
+    const next = new TestConversation(this.#server, ...this.#people);
+    const line = await next.create(client, bob, [alice]);
+    await client.expect("accepted", { type: "post", line });
   }
 
   async #renew(person: Person): Promise<void> {

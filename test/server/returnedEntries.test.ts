@@ -538,4 +538,66 @@ describe("a restored server", () => {
     const again = await server.login(alice);
     expect(await again.expect("entries_taken", request)).toMatchObject({ size: 2 });
   });
+
+  test("are there once, and the wait is over for all, whichever call of the store fails, stored or not", async () => {
+    const loss = await Loss.create(copyFileSync);
+    const { server, alice, bob, conversation } = loss;
+    const line = conversation.message(alice);
+    await server.stop();
+    const kept = `${server.folder}/kept.db`;
+    copyFileSync(server.file, kept);
+
+    /** Both hand back what they have, and alice writes on: everything again that was refused as `UNAVAILABLE`. */
+    async function run(arm: (store: FaultyStore) => void): Promise<FaultyStore> {
+      copyFileSync(kept, server.file);
+      let faulty: FaultyStore | undefined;
+      server.wrapStore = (store) => {
+        faulty = new FaultyStore(store);
+        return faulty.store;
+      };
+      await server.start();
+      if (faulty === undefined) throw new Error("there is no store");
+      arm(faulty);
+      const insist = async (client: RawClient, request: Parameters<RawClient["request"]>[0]) => {
+        for (;;) {
+          const answer = await client.request(request);
+          if (answer.type !== "refused") return answer;
+          expect([request.type, answer.code]).toEqual([request.type, "UNAVAILABLE"]);
+        }
+      };
+      const enter = async (person: Person) => {
+        const client = await server.dial(person);
+        await insist(client, { type: "login", email: person.email, password: person.password });
+        return client;
+      };
+      const alices = await enter(alice);
+      expect(await insist(alices, loss.request({ to: 5 }))).toMatchObject({ size: 5 });
+      expect(await insist(alices, loss.request({ from: 5 }))).toMatchObject({ size: 7 });
+      await insist(alices, { type: "logs_returned" });
+      const bobs = await enter(bob);
+      expect(await insist(bobs, loss.request())).toMatchObject({ size: 7 });
+      await insist(bobs, { type: "logs_returned" });
+      expect(await insist(alices, post(line))).toMatchObject({ type: "accepted", index: 7 });
+      const all = await insist(alices, page(conversation));
+      if (all.type !== "entries") throw new Error(`answered with ${all.type}`);
+      expect(all.entries.map((one) => one.line)).toEqual([...loss.held.map((one) => one.line), line]);
+      expect(all.checkpoint.size).toBe(8);
+      expect(server.running.sessions).toBe(2);
+      await server.stop();
+      return faulty;
+    }
+
+    let start = 0;
+    const reference = await run(({ calls }) => {
+      start = calls.length;
+    });
+    // What the server asks for by itself, now and then, is no answer to anybody.
+    const calls = new Set(reference.calls.slice(start));
+    calls.delete("control.endings");
+    for (const call of ["begin", "claim", "hear", "unheard", "current"])
+      expect(calls).toContain(`restoration.${call}`);
+    for (const call of calls)
+      for (const fault of ["lost", "stored"] as const)
+        expect((await run((store) => store.arm(call, fault))).failed).toEqual([call]);
+  }, 60_000);
 });
