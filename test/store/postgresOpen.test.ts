@@ -8,6 +8,7 @@ import { openPostgresStore } from "../../src/store/postgresStore.ts";
 import { createTestAuthority } from "../pki/testAuthority.ts";
 import { encodePem } from "../server/pemFile.ts";
 import { certificateRecord } from "./certificateRecord.ts";
+import { logFixture } from "./logFixture.ts";
 import { hasPostgres, PostgresServer } from "./postgresServer.ts";
 
 // A real database on a loaded machine.
@@ -77,6 +78,49 @@ describe.skipIf(!hasPostgres)("openPostgresStore()", () => {
       String(postgresSchemaVersion),
     ]);
     for (const store of stores) await store.close();
+  });
+
+  test("brings a store of the first schema up to date, by one of two that open it, and keeps accounts and logs", async () => {
+    const address = server.createDatabase();
+    const store = await openPostgresStore({ address });
+    const certificate = certificateRecord();
+    const account = { email: "a@example.org", username: "a", passwordHash: "$hash", certificate, nowMs: 5 };
+    await store.accounts.create(account);
+    const log = await logFixture(store);
+    const conversation = await log.begin();
+    await store.log.append(log.message(conversation, 1, 2));
+    const page = { conversation, from: 0, limit: 10, maxBytes: 10_000 };
+    const entries = await store.log.entries(page);
+    await store.close();
+    const schema = () =>
+      server.sql(
+        address.database,
+        `SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable || ' ' || coalesce(column_default, '')
+         FROM information_schema.columns WHERE table_schema = 'public'
+         UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1`,
+      );
+    const current = schema();
+    const later = ["crls", "tickets", "session_endings", "expired_conversations", "store_place"];
+    const restoration = ["restoration", "restoration_heard", "restoration_claims"];
+    const columns = ["sessions", "last_login_at", "one_time_until", "allows_new_key"];
+    server.sql(
+      address.database,
+      `DROP TABLE ${[...later, ...restoration].join(", ")};
+       DROP INDEX blob_references_conversation;
+       ALTER TABLE users ${columns.map((column) => `DROP COLUMN ${column}`).join(", ")};
+       UPDATE securechat_schema SET version = 1`,
+    );
+    const [again, other] = await Promise.all([1, 2].map(() => openPostgresStore({ address })));
+    if (again === undefined || other === undefined) throw new Error("there are two");
+    expect(schema()).toEqual(current);
+    expect(await again.accounts.byEmail("a@example.org")).toMatchObject({
+      ...{ passwordHash: "$hash", certificate, disabled: false },
+      ...{ lastLoginAtMs: undefined, oneTimeUntilMs: undefined, allowsNewKey: false },
+    });
+    expect(await other.log.entries(page)).toEqual(entries);
+    expect((await again.log.append(log.message(conversation, 2, 3))).kind).toBe("appended");
+    expect(await other.control.lastEnding()).toBe(0);
+    for (const one of [again, other]) await one.close();
   });
 
   test("refuses a schema that is newer than its own", async () => {
