@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { encodeHex, type Hex } from "../../src/base/hex.ts";
+import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { decodeBody } from "../../src/log/bodies.ts";
 import { parseCheckpoint } from "../../src/log/checkpoint.ts";
 import { leafHash, parseEntry } from "../../src/log/entry.ts";
@@ -429,6 +430,30 @@ for (const [what, alter] of [
     tampering.tamper = undefined;
     expect(await bob.client.receipt(conversation)).toMatchObject({ countersigned: true });
   });
+
+test("a receipt that nobody asked for changes nothing unless all of its signatures are good", async () => {
+  await using here = await scene("pushed-receipt");
+  const { alice, bob, conversation, withCarol } = here;
+  const { size } = await bob.client.receipt(conversation);
+  const other = await bob.client.receipt(withCarol);
+  const file = join(bob.folderOf(conversation), "receipt.p7s");
+  const kept = readFileSync(file);
+  const bad = [
+    new Uint8Array(readFileSync(join(other.folder, "receipt.p7s"))),
+    new Uint8Array(kept.map((byte, i) => (i === kept.length - 9 ? byte ^ 1 : byte))),
+    systemRandom(300),
+    new Uint8Array(1),
+  ];
+  const refusals = () => bob.of("warning").filter(({ code }) => code === "RECEIPT_REFUSED");
+  for (const [i, signed_data] of bad.entries()) {
+    tampering.push(bob.person.certificate.fingerprint, { type: "receipt", conversation, size, signed_data });
+    await bob.until(() => refusals().length > i);
+    expect(readFileSync(file)).toEqual(kept);
+  }
+  await bob.client.send(conversation, "on we go");
+  await alice.until(() => alice.texts.includes("on we go"));
+  expect(refusals()).toHaveLength(bad.length);
+});
 
 test("a client that is given another blob than an entry names joins nothing with it", async () => {
   await using here = await scene("blob");

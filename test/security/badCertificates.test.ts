@@ -44,7 +44,11 @@ describe("test_security_bad_cert: serve refuses a client's certificate", () => {
       ...byTheCa(peers.authority),
       extensions: profileOf.client.slice(0, 2),
     });
-    expect((await peers.refusedHandshake(nobody)).alert).toBe("bad_certificate");
+    const before = peers.kept();
+    const refused = await peers.refusedHandshake(nobody);
+    expect(refused.alert).toBe("bad_certificate");
+    expect(refused.log).toMatch(/not exactly one e-mail address/);
+    expect(peers.kept()).toEqual(before);
   });
 
   test("test_cn_mismatch_rejected: a good one, for an account of another CN or another SAN", async () => {

@@ -237,7 +237,11 @@ test("flaw 10, no freshness: old and early times are refused, and a message can'
   }
   const negative = conversation.message(alice).replace(/"ts":\d+/, '"ts":-5');
   expect(await peers.refusedPost(aliceClient, negative, onlookers)).toBe("MALFORMED");
-  await conversation.post(aliceClient, conversation.message(alice));
+  // Whoever leaves her second message out on its way can't have the third taken in its place.
+  const [second, third] = [2, 3].map((seqno) => conversation.message(alice, { seqno })) as [string, string];
+  expect(await peers.refusedPost(aliceClient, third, onlookers)).toBe("GAP");
+  await conversation.post(aliceClient, second);
+  await conversation.post(aliceClient, third);
 });
 
 test("flaw 12, text behind a signature: there is no second form of a line that would get into a transcript", async () => {
