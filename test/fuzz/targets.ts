@@ -7,6 +7,7 @@ import { groupTargets } from "./groupTargets.ts";
 import { logTargets } from "./logTargets.ts";
 import { plantedTargets } from "./plantedTargets.ts";
 import { crlBundleTarget, forkProofTarget } from "./proofTargets.ts";
+import { storeTargets } from "./storeTargets.ts";
 import type { Target } from "./target.ts";
 import { vaultTargets } from "./vaultTargets.ts";
 import { frameTarget, requestTarget, serverMessageTarget } from "./wireTargets.ts";
@@ -32,6 +33,7 @@ export const targets: readonly Target[] = [
   ...groupTargets,
   ...vaultTargets,
   ...cliTargets,
+  ...storeTargets,
 ];
 
 /** @throws when there is no such target */
