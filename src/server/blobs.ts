@@ -4,7 +4,6 @@ import { maxBlobPieceBytes, type Request, type ServerMessage } from "../wire/ses
 import { Refusal } from "./refusal.ts";
 import type { Services } from "./services.ts";
 import type { Member } from "./sessionRegistry.ts";
-import { chargeStorage } from "./storageQuota.ts";
 
 type Put = Extract<Request, { type: "put_blob" }>;
 type Fetch = Extract<Request, { type: "fetch_blob" }>;
@@ -18,12 +17,12 @@ type Fetch = Extract<Request, { type: "fetch_blob" }>;
 export async function putBlob(
   request: Put,
   member: Member,
-  services: Pick<Services, "store" | "limits" | "storedBytes" | "now">,
+  services: Pick<Services, "store" | "limits" | "storageQuota" | "now">,
 ): Promise<ServerMessage> {
   const { store, limits, now } = services;
   const { person } = member;
   const { id, sha256: digest, size, offset, data } = request;
-  chargeStorage(services, member, data.length);
+  services.storageQuota.charge(member, data.length);
   const put = await store.blobs.putPiece({
     uploader: person,
     sha256: digest,

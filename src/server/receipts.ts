@@ -19,7 +19,6 @@ import { Refusal, tryLater } from "./refusal.ts";
 import { bytesPerWorkToken } from "./serverLimits.ts";
 import type { Services } from "./services.ts";
 import type { Member, Session } from "./sessionRegistry.ts";
-import { chargeStorage } from "./storageQuota.ts";
 import { transcriptLine } from "./transcriptLine.ts";
 import { nextTurn } from "./turns.ts";
 
@@ -39,7 +38,7 @@ type ReceiptServices = Pick<
   | "certificates"
   | "limits"
   | "work"
-  | "storedBytes"
+  | "storageQuota"
   | "now"
   | "sessions"
   | "retentionDays"
@@ -67,7 +66,7 @@ export async function signReceipt(
     nowMs: now(),
   });
   if (waitMs > 0) throw tryLater("too many receipts", waitMs);
-  chargeStorage(services, member, statement.length + signed_data.length);
+  services.storageQuota.charge(member, statement.length + signed_data.length);
   await certificates.loadForRevocation([member.fingerprint]);
   if (certificates.isRevoked(member.fingerprint, now()))
     throw new Refusal("CERTIFICATE_REVOKED", "the certificate of this session is revoked");

@@ -15,7 +15,6 @@ import type { Restoration } from "./restoration.ts";
 import type { ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import type { Session } from "./sessionRegistry.ts";
-import { chargeStorage } from "./storageQuota.ts";
 
 /** Most posts to one log that are judged, stored and answered together. */
 const maxBatch = 64;
@@ -31,7 +30,7 @@ type RelayServices = Pick<
   | "identity"
   | "certificates"
   | "limits"
-  | "storedBytes"
+  | "storageQuota"
   | "now"
   | "sessions"
   | "log"
@@ -81,7 +80,7 @@ export class Relay {
   post({ id, line }: { id: number; line: string }, session: Session, settled: () => void): void {
     if (this.#closing)
       throw new Refusal("UNAVAILABLE", "the server is shutting down, post again to the next one");
-    chargeStorage(this.#services, session.member, line.length);
+    this.#services.storageQuota.charge(session.member, line.length);
     const entry = parsed(line);
     const { conversation, sender } = entry;
     if (sender !== session.member.fingerprint)

@@ -33,6 +33,7 @@ import { noMeter, type ServerMeter } from "./serverMeter.ts";
 import type { Services } from "./services.ts";
 import { type Member, SessionRegistry } from "./sessionRegistry.ts";
 import { SharedCrls } from "./sharedCrls.ts";
+import { StorageQuota } from "./storageQuota.ts";
 import { StoreWatch } from "./storeWatch.ts";
 import { sweep } from "./sweep.ts";
 import { Tickets } from "./tickets.ts";
@@ -142,7 +143,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     deliveryMarks: new DeliveryMarks(),
     limits,
     work: new TokenBuckets(limits.work, monotonic),
-    storedBytes: new TokenBuckets(limits.storedBytes, monotonic),
+    storageQuota: new StorageQuota({ store, limit: limits.storedBytes, now, log }),
     registration,
     retentionDays: options.retentionDays,
     offersOperator,

@@ -8,6 +8,7 @@ import type { ServerLimits } from "./serverLimits.ts";
 import type { ServerLog } from "./serverLog.ts";
 import type { ServerMeter } from "./serverMeter.ts";
 import type { SessionRegistry } from "./sessionRegistry.ts";
+import type { StorageQuota } from "./storageQuota.ts";
 import type { TokenBuckets } from "./tokenBuckets.ts";
 
 /** What the parts of one running server share. */
@@ -20,9 +21,9 @@ export interface Services {
   readonly sessions: SessionRegistry;
   readonly deliveryMarks: DeliveryMarks;
   readonly limits: ServerLimits;
-  /** By person: what it asks of this process, and the bytes that are stored for it. */
+  /** By person, what it asks of this process. */
   readonly work: TokenBuckets;
-  readonly storedBytes: TokenBuckets;
+  readonly storageQuota: StorageQuota;
   readonly registration: "open" | "closed";
   /** Conversations without an entry for longer are deleted; `undefined`: none ever is. */
   readonly retentionDays: number | undefined;

@@ -2,13 +2,18 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { openPostgresStore } from "../../src/store/postgresStore.ts";
 import { openSqliteStore } from "../../src/store/sqliteStore.ts";
 import type { Store } from "../../src/store/store.ts";
+import { randomHex } from "../store/certificateRecord.ts";
 import { hasPostgres, PostgresServer } from "../store/postgresServer.ts";
 import { TestServer } from "./testServer.ts";
 
 setDefaultTimeout(60_000);
+
+const mebibyte = 1024 * 1024;
+const limits = { storedBytes: { capacity: mebibyte, refillMs: 86_400_000 / mebibyte } };
 
 describe.each([
   { backend: "SQLite", usable: true },
@@ -26,9 +31,9 @@ describe.each([
       const address = postgres.createDatabase();
       openStore = () => openPostgresStore({ address });
     } else openStore = () => openSqliteStore({ file: join(folder, "shared.db") });
-    a = await TestServer.create({ store: await openStore() });
+    a = await TestServer.create({ limits, store: await openStore() });
     const { authority } = a;
-    b = await TestServer.create({ store: await openStore() }, { authority });
+    b = await TestServer.create({ limits, store: await openStore() }, { authority });
     for (const server of [a, b]) server.freezeClock();
   });
   afterAll(async () => {
@@ -48,7 +53,7 @@ describe.each([
       expect(await client.refusalCode(guess)).toBe("AUTHENTICATION_FAILED");
     for (const client of [onA, onB]) expect(await client.refusalCode(right)).toBe("TRY_LATER");
     await b.stop();
-    await b.start({ store: await openStore() });
+    await b.start({ limits, store: await openStore() });
     expect(await (await b.dial(alice)).refusalCode(right)).toBe("TRY_LATER");
     b.skewMs = 60_000;
     const { type } = await (await b.dial(alice)).request(right);
@@ -77,5 +82,28 @@ describe.each([
     const { ticket } = await client.expect("authenticated", register);
     const answer = await (await b.dial(carol)).expect("authenticated", { type: "resume", ticket });
     await (await a.dial(carol)).expect("authenticated", { type: "resume", ticket: answer.ticket });
+  });
+
+  test.skipIf(!usable)("what a person stores counts wherever it is stored, and after a restart", async () => {
+    const dave = await a.person("dave");
+    const data = systemRandom(65_536);
+    const put = { type: "put_blob", sha256: randomHex(32), size: 100_000, offset: 0, data } as const;
+    const onA = await a.register(dave);
+    for (let i = 0; i < 8; i++) await onA.expect("blob_stored", put);
+    const storedOnB = async () => {
+      const onB = await b.login(dave);
+      for (let stored = 0; ; stored++)
+        if ((await onB.request(put)).type === "refused") {
+          expect(await onB.refusalCode(put)).toBe("TRY_LATER");
+          return stored;
+        }
+    };
+    // Sixteen fill the mebibyte. What comes while a part is drawn is taken, and a part may be lost with each process.
+    const stored = await storedOnB();
+    expect(stored).toBeGreaterThanOrEqual(6);
+    expect(stored).toBeLessThanOrEqual(10);
+    await b.stop();
+    await b.start({ limits, store: await openStore() });
+    expect(await storedOnB()).toBeLessThanOrEqual(2);
   });
 });
