@@ -45,7 +45,8 @@ const maxWaiting = 16_384;
  */
 export async function openPostgresStore(options: PostgresOptions): Promise<Store> {
   const { address, rootCertificates, notice = () => undefined, maxConnections = 10 } = options;
-  const { connectTimeoutMs = 5_000, statementTimeoutMs = 15_000 } = options;
+  // A client waits 30 s for an answer: it has to hear before that that the database gives none.
+  const { connectTimeoutMs = 5_000, statementTimeoutMs = 8_000 } = options;
   const connection: ConnectionOptions = {
     address,
     rootCertificates,

@@ -161,7 +161,7 @@ describe.skipIf(!hasPostgres)("servers whose database stands still", () => {
       await bob.waitForEvent("the first words", isMessage("before"));
       network.cut();
       for (let i = 0; i < 5; i++) alice.type(`meanwhile ${i}`);
-      // A node waits for its database for up to 15 s before it says so, and the client asks it twice.
+      // A node waits for its database for up to 8 s before it says so, and the client asks it twice.
       await alice.waitForEvent("the trouble", ({ code }) => code === "SERVER_UNAVAILABLE");
       await alice.waitForEvent("the move", ({ event, state }) => event === "connection" && state === "lost");
       await bob.waitForEvent("what was written meanwhile", isMessage("meanwhile 4"));
