@@ -143,7 +143,8 @@ describe.skipIf(!hasTerminals)("connect on a terminal", () => {
   test("breaks what is typed anew at another size and keeps what stands above", async () => {
     const terminal = await logIn("alice", { args: ["--to", "bob"] });
     terminal.press("kept\r");
-    await terminal.waitFor("the message", (rows) => rows.some((row) => row.endsWith(": kept")));
+    // Not the line that it is typed in, which looks alike.
+    await terminal.waitFor("the message", (rows) => rows.some((row) => /^>>> .*: kept$/.test(row)));
     const long = "word ".repeat(40).trim();
     terminal.press(long);
     await terminal.waitFor("the text", (rows) => rows.slice(-3).join("").endsWith("word word"));
