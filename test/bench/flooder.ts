@@ -18,6 +18,8 @@ const floods: Readonly<Record<string, () => Promise<void>>> = {
   silence,
   hellos,
   churn,
+  logins,
+  packages,
   posts,
   requests,
   pages,
@@ -72,6 +74,22 @@ async function churn(): Promise<void> {
     socket.writeBytes(encodeFrame(new Uint8Array(1)));
     await untilEnd(socket);
   });
+}
+
+/** By somebody who has a certificate and not the password, over 20 connections. */
+async function logins(): Promise<void> {
+  const member = access.member(0);
+  const clients = await Promise.all(Array.from({ length: 20 }, () => access.dial(member)));
+  const { email } = member;
+  await forever(async (number) =>
+    clients[number % clients.length]?.request({ type: "login", email, password: `guess ${number}` }),
+  );
+}
+
+async function packages(): Promise<void> {
+  const draining = await client();
+  const { username } = access.member(1);
+  await forever(() => draining.request({ type: "fetch_key_packages", username }));
 }
 
 async function posts(): Promise<void> {

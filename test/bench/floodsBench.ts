@@ -11,7 +11,7 @@ import { SteadyPair } from "../scenario/steadyPair.ts";
  */
 useCryptoProvider(native);
 const messages = Number(process.argv[2] ?? 200);
-const all = ["silence", "hellos", "churn", "posts", "requests", "pages", "blobs"];
+const all = ["silence", "hellos", "churn", "logins", "packages", "posts", "requests", "pages", "blobs"];
 const floods = process.argv.length > 3 ? process.argv.slice(3) : all;
 const rounds = 3;
 /** Between two messages of the pair. */
