@@ -8,6 +8,7 @@ import { atEndOfTurn } from "../store/endOfTurn.ts";
 import { encodeFrame, FrameDecoder, maxSessionFrameBytes } from "../wire/frame.ts";
 import { SendQueue } from "../wire/sendQueue.ts";
 import { type ServerMessage, serverMessageSchema } from "../wire/sessionMessages.ts";
+import type { Reader } from "./reader.ts";
 
 /** Received bytes that may wait here unread: one frame and a little more. Beyond it the socket is not read. */
 const maxUnreadBytes = maxSessionFrameBytes + 64 * 1024;
@@ -41,6 +42,7 @@ export class Connection implements Transport {
   /** The socket has taken less than it was given: nothing is offered before it drains. */
   #blocked = false;
   #wakeReader: (() => void) | undefined;
+  #reader: Reader | undefined;
   #wakeWriter: (() => void) | undefined;
   #deadlineMs = Number.POSITIVE_INFINITY;
   #idleMs: number | undefined;
@@ -83,13 +85,18 @@ export class Connection implements Transport {
 
   /** @returns the next message of the established channel @throws {WireError} {ChannelError} */
   async receive(): Promise<Uint8Array> {
-    // Not by way of `read`: each function that waits costs every silent client memory.
+    for (;;) {
+      const message = this.tryReceive();
+      if (message !== undefined) return message;
+      await this.#arrival();
+    }
+  }
+
+  /** @returns the next message if it is there @throws {WireError} {ChannelError} */
+  tryReceive(): Uint8Array | undefined {
     for (;;) {
       const payload = this.#next();
-      if (payload === undefined) {
-        await this.#arrival();
-        continue;
-      }
+      if (payload === undefined) return undefined;
       const received = this.#openRecords().open(payload);
       if (received.kind === "message") return received.bytes;
       if (received.kind === "alert")
@@ -97,6 +104,11 @@ export class Connection implements Transport {
           alert: received.code,
         });
     }
+  }
+
+  /** Calls `reader` once, when there may be more to read, or a reason why there won't be. */
+  whenReadable(reader: Reader): void {
+    this.#reader = reader;
   }
 
   write(payload: Uint8Array): void {
@@ -169,9 +181,7 @@ export class Connection implements Transport {
       this.#paused = true;
       this.#socket.pause();
     }
-    const wake = this.#wakeReader;
-    this.#wakeReader = undefined;
-    wake?.();
+    this.#wakeReading();
   }
 
   /** The socket takes bytes again. */
@@ -239,12 +249,19 @@ export class Connection implements Transport {
     this.#socket.terminate();
   }
 
-  #wakeAll(): void {
-    const [reader, writer] = [this.#wakeReader, this.#wakeWriter];
+  #wakeReading(): void {
+    const [wake, reader] = [this.#wakeReader, this.#reader];
     this.#wakeReader = undefined;
+    this.#reader = undefined;
+    wake?.();
+    reader?.readable();
+  }
+
+  #wakeAll(): void {
+    const wakeWriter = this.#wakeWriter;
     this.#wakeWriter = undefined;
-    reader?.();
-    writer?.();
+    this.#wakeReading();
+    wakeWriter?.();
   }
 
   #openRecords(): RecordLayer {

@@ -3,6 +3,7 @@ import { alertFor } from "../channel/alerts.ts";
 import { ChannelError } from "../channel/channelError.ts";
 import type { MessageLink } from "../channel/messageLink.ts";
 import { type ServerMessage, serverMessageSchema } from "../wire/sessionMessages.ts";
+import type { Reader } from "./reader.ts";
 import type { SessionConnection } from "./session.ts";
 
 /**
@@ -34,8 +35,12 @@ export class InnerConnection implements SessionConnection {
     this.#answers.push(message);
   }
 
-  receive(): Promise<Uint8Array> {
-    return this.#requests.next();
+  tryReceive(): Uint8Array | undefined {
+    return this.#requests.tryNext();
+  }
+
+  whenReadable(reader: Reader): void {
+    this.#requests.whenReadable(reader);
   }
 
   /** The client takes each message as it comes: there is nothing to wait for. */
@@ -76,25 +81,42 @@ class MessageQueue {
   push(message: Uint8Array): void {
     if (this.#ended !== undefined) return;
     this.#messages.push(message);
-    this.#wake?.();
+    this.#wakeReader();
   }
 
   /** What was pushed before is still to be had; the first reason counts. */
   finish(reason: ChannelError): void {
     this.#ended ??= reason;
-    this.#wake?.();
+    this.#wakeReader();
+  }
+
+  #wakeReader(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
   }
 
   clear(): void {
     this.#messages.length = 0;
   }
 
-  /** One reader at a time. @throws {ChannelError} why there will be none any more */
+  /** @throws {ChannelError} why there will be none any more */
+  tryNext(): Uint8Array | undefined {
+    const message = this.#messages.shift();
+    if (message === undefined && this.#ended !== undefined) throw this.#ended;
+    return message;
+  }
+
+  /** Calls `reader` once, when there is another one or will be none. */
+  whenReadable(reader: Reader): void {
+    this.#wake = () => reader.readable();
+  }
+
+  /** One reader at a time. @throws {ChannelError} as `tryNext` */
   async next(): Promise<Uint8Array> {
     for (;;) {
-      const message = this.#messages.shift();
+      const message = this.tryNext();
       if (message !== undefined) return message;
-      if (this.#ended !== undefined) throw this.#ended;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

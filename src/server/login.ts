@@ -99,6 +99,7 @@ export async function logIn(
       // A login takes its time: one whose client is gone by now must not put out the session that this client has begun since.
       connection.requireOpen();
       const number = await accountWatch.begin(account.id);
+      work.forget(person);
       return { member, login: { id: request.id, ticket, number, waiting, operator } };
     } catch (error) {
       connection.requireOpen();

@@ -42,11 +42,15 @@ export class OperatorSessions {
   async #run(connection: InnerConnection): Promise<void> {
     const { log, sessions, certificates } = this.#services;
     const entrance = { member: this.#member(), login: undefined };
-    const session = new ClientSession(connection, entrance, this.#services);
+    const session = new ClientSession(
+      { connection, requests: new RequestReader() },
+      entrance,
+      this.#services,
+    );
     log("INFO", `${tag} Operator attached: ${visible(session.member.username)}`);
     try {
       await certificates.load([session.member.fingerprint]);
-      await session.run(new RequestReader(), entrance);
+      await session.run();
     } catch (error) {
       const expected =
         error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");

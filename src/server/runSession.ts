@@ -32,30 +32,46 @@ export async function runSession(
   services: ConnectionServices,
   onHandshakeEnd: () => void,
 ): Promise<void> {
-  const { limits, log, sessions } = services;
   const tag = `[SESSION-${String(connection.number).padStart(3, "0")}]`;
-  log("INFO", `${tag} Client connected from ${connection.peer}`);
+  services.log("INFO", `${tag} Client connected from ${connection.peer}`);
   let session: ClientSession | undefined;
   try {
-    const certificate = await shakeHands(connection, network, services, onHandshakeEnd);
-    const reader = new RequestReader();
-    const peer = { certificate, network, tag, address: connection.peer };
-    const loggedIn = await logIn(connection, reader, peer, services);
-    session = new ClientSession(connection, loggedIn, services);
-    connection.watchIdle(limits.idleMs);
-    log("INFO", `${tag} Client authenticated: ${visible(session.member.username)}`);
-    await session.run(reader, loggedIn);
+    // What it takes to come in is forgotten then: thousands of silent clients wait here.
+    session = await comeIn(connection, { network, tag }, services, onHandshakeEnd);
+    await session.run();
   } catch (error) {
     const expected =
       error instanceof WireError || (error instanceof ChannelError && error.code !== "INTERNAL");
-    log(
+    services.log(
       expected ? "INFO" : "ERROR",
       `${tag} Client disconnected: ${expected ? visible(error.message) : describeError(error)}`,
     );
     connection.finish(error);
   } finally {
-    if (session !== undefined) sessions.remove(session);
+    if (session !== undefined) services.sessions.remove(session);
   }
+}
+
+/** Handshake and login. */
+async function comeIn(
+  connection: Connection,
+  peer: { readonly network: string; readonly tag: string },
+  services: ConnectionServices,
+  onHandshakeEnd: () => void,
+): Promise<ClientSession> {
+  const { limits, log } = services;
+  const certificate = await shakeHands(connection, peer.network, services, onHandshakeEnd);
+  const requests = new RequestReader();
+  const loggedIn = await logIn(
+    connection,
+    requests,
+    { ...peer, certificate, address: connection.peer },
+    services,
+  );
+  const session = new ClientSession({ connection, requests }, loggedIn, services);
+  connection.watchIdle(limits.idleMs);
+  log("INFO", `${peer.tag} Client authenticated: ${visible(session.member.username)}`);
+  return session;
 }
 
 async function shakeHands(

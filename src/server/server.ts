@@ -183,7 +183,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await restoration.open();
   // One that came before this was not heard of.
   sharedCrls?.exchangeSoon();
-  const running = new Set<Promise<void>>();
+  let running = 0;
+  const allEnded = Promise.withResolvers<void>();
+  let isStopping = false;
+  const sessionEnded = () => {
+    running -= 1;
+    if (isStopping && running === 0) allEnded.resolve();
+  };
   const operators = new OperatorSessions(services);
   const listener = new Listener({
     host,
@@ -193,9 +199,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     log,
     meter,
     run(connection, network, onHandshakeEnd) {
-      const session = runSession(connection, network, services, onHandshakeEnd);
-      running.add(session);
-      void session.then(() => running.delete(session));
+      running += 1;
+      void runSession(connection, network, services, onHandshakeEnd).then(sessionEnded);
     },
   });
   log("INFO", `Server running on ${host}:${listener.port}`);
@@ -223,7 +228,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       operators.stop(new ChannelError("SHUTTING_DOWN", "the server is shutting down")),
       listener.stop(),
     ]);
-    await Promise.all(running);
+    isStopping = true;
+    if (running > 0) await allEnded.promise;
     watch.stop();
     await store.close();
     log("INFO", "Server stopped");

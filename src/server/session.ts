@@ -9,6 +9,7 @@ import { fetchCertificates, fetchEntries, listConversations } from "./directory.
 import type { EndingWatch } from "./endingWatch.ts";
 import { fetchKeyPackages, fetchOperatorKeyPackage, publishKeyPackages } from "./keyPackages.ts";
 import type { LoggedIn } from "./login.ts";
+import type { Reader } from "./reader.ts";
 import { fetchReceipt, signReceipt } from "./receipts.ts";
 import { Refusal, refusalOf, tryLater } from "./refusal.ts";
 import type { Relay } from "./relay.ts";
@@ -38,10 +39,13 @@ export interface SessionServices extends Services {
 const longestDelayMs = 1_000;
 
 /** What a session needs of the way to its client. */
-export type SessionConnection = Pick<
-  Connection,
-  "send" | "sendEncoded" | "receive" | "whenWritable" | "requireOpen" | "end"
->;
+export interface SessionConnection
+  extends Pick<Connection, "send" | "sendEncoded" | "whenWritable" | "requireOpen" | "end"> {
+  /** @returns the next message, `undefined` when there is none yet @throws {WireError} {ChannelError} what has ended it */
+  tryReceive(): Uint8Array | undefined;
+  /** Calls `reader` once, when `tryReceive` may have something to say again. To be called after it had nothing. */
+  whenReadable(reader: Reader): void;
+}
 
 /** How a member has come in: with a login that is still to be answered, or as the operator, who needs none. */
 export interface Entrance {
@@ -50,23 +54,34 @@ export interface Entrance {
 }
 
 /** A member's requests, in the order in which they come. */
-export class ClientSession implements Session {
+export class ClientSession implements Session, Reader {
   readonly member: Member;
   readonly ticket: Session["ticket"];
   readonly #connection: SessionConnection;
+  readonly #requests: RequestReader;
   readonly #services: SessionServices;
   /** The operator has no account, and one session at each node. */
   readonly number: number;
+  /** Until it is answered. */
+  #login: LoggedIn["login"] | undefined;
+  #hasAsked = false;
+  #onEnd: ((error: unknown) => void) | undefined;
   #postsInFlight = 0;
   #postBytesInFlight = 0;
   #wake: (() => void) | undefined;
 
   /** @param entrance the operator needs no login */
-  constructor(connection: SessionConnection, entrance: Entrance, services: SessionServices) {
-    this.#connection = connection;
-    this.member = entrance.member;
-    const { hash, lastEnding } = entrance.login?.ticket ?? {};
-    this.number = entrance.login?.number ?? 0;
+  constructor(
+    from: { readonly connection: SessionConnection; readonly requests: RequestReader },
+    { member, login }: Entrance,
+    services: SessionServices,
+  ) {
+    this.#connection = from.connection;
+    this.#requests = from.requests;
+    this.member = member;
+    this.#login = login;
+    const { hash, lastEnding } = login?.ticket ?? {};
+    this.number = login?.number ?? 0;
     this.ticket = hash === undefined || lastEnding === undefined ? undefined : { hash, lastEnding };
     this.#services = services;
   }
@@ -84,16 +99,28 @@ export class ClientSession implements Session {
   }
 
   /** Answers the login and then everything else until the connection ends. @throws what ended it */
-  async run(reader: RequestReader, entrance: Entrance): Promise<never> {
-    this.#welcome(entrance);
+  run(): Promise<never> {
+    this.#welcome();
+    return new Promise((_, reject) => {
+      this.#onEnd = reject;
+      this.readable();
+    });
+  }
+
+  readable(): void {
+    this.#work().catch((error: unknown) => this.#onEnd?.(error));
+  }
+
+  /** Works on what is there. */
+  async #work(): Promise<void> {
     const slice = new TimeSlice();
-    for (let isFirst = true; ; isFirst = false) {
-      const idleFromMs = performance.now();
-      const bytes = await this.#connection.receive();
-      slice.waitedSince(idleFromMs);
-      const request = reader.read(bytes);
+    for (;;) {
+      const bytes = this.#connection.tryReceive();
+      if (bytes === undefined) break;
+      const request = this.#requests.read(bytes);
       // Whoever asks for something has the answer to the login.
-      if (isFirst) this.#ticketArrived();
+      if (!this.#hasAsked) this.#ticketArrived();
+      this.#hasAsked = true;
       this.#charge(1 + bytes.length / bytesPerWorkToken);
       if (!(await this.#mayGoOn(request))) continue;
       if (request.type === "post") await this.#post(request);
@@ -101,6 +128,7 @@ export class ClientSession implements Session {
       await this.#connection.whenWritable();
       await slice.orNextTurn();
     }
+    this.#connection.whenReadable(this);
   }
 
   #charge(tokens: number): void {
@@ -122,7 +150,9 @@ export class ClientSession implements Session {
     return true;
   }
 
-  #welcome({ login }: Entrance): void {
+  #welcome(): void {
+    const login = this.#login;
+    this.#login = undefined;
     const { now, revocation, sessions, endings } = this.#services;
     const { username, email } = this.member;
     // A CRL may have come since the handshake; from here on it finds this session.

@@ -46,7 +46,8 @@ export interface Session {
 /** Who is online here. An account, or the operator, has one session: a newer one takes its place. */
 export class SessionRegistry {
   readonly #byAccount = new Map<Member["account"], Session>();
-  readonly #byPerson = new Map<Hex, Set<Session>>();
+  /** Nearly everybody has one: a set for each would cost more than the session's other entries. */
+  readonly #byPerson = new Map<Hex, Session | Set<Session>>();
 
   /** How many clients have logged in; the operator is none. */
   get size(): number {
@@ -69,16 +70,17 @@ export class SessionRegistry {
     }
     this.#byAccount.set(account, session);
     const sessions = this.#byPerson.get(person);
-    if (sessions === undefined) this.#byPerson.set(person, new Set([session]));
-    else sessions.add(session);
+    if (sessions instanceof Set) sessions.add(session);
+    else this.#byPerson.set(person, sessions === undefined ? session : new Set([sessions, session]));
   }
 
   remove(session: Session): void {
     const { account, person } = session.member;
     if (this.#byAccount.get(account) === session) this.#byAccount.delete(account);
     const sessions = this.#byPerson.get(person);
-    sessions?.delete(session);
-    if (sessions?.size === 0) this.#byPerson.delete(person);
+    if (sessions instanceof Set) sessions.delete(session);
+    if (sessions === session || (sessions instanceof Set && sessions.size === 0))
+      this.#byPerson.delete(person);
   }
 
   /** @returns whether the person is online */
@@ -87,7 +89,9 @@ export class SessionRegistry {
   }
 
   of(person: Hex): Iterable<Session> {
-    return this.#byPerson.get(person) ?? [];
+    const sessions = this.#byPerson.get(person);
+    if (sessions === undefined) return [];
+    return sessions instanceof Set ? sessions : [sessions];
   }
 
   ofAccount(account: number): Session | undefined {

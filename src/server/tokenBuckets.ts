@@ -42,6 +42,11 @@ export class TokenBuckets {
     if (this.#fullAtMs.size > this.#sweepAt) this.#sweep(nowMs);
   }
 
+  /** The subject's bucket is full again. */
+  forget(subject: string): void {
+    this.#fullAtMs.delete(subject);
+  }
+
   #sweep(nowMs: number): void {
     for (const [subject, fullAtMs] of this.#fullAtMs) if (fullAtMs <= nowMs) this.#fullAtMs.delete(subject);
     this.#sweepAt = Math.max(firstSweepAt, 2 * this.#fullAtMs.size);

@@ -8,6 +8,8 @@ export const maxSessionFrameBytes = 256 * 1024;
 
 const headerBytes = 4;
 
+const nothing = new Uint8Array(0);
+
 /** @returns `uint32 length || payload`, the length big-endian and at least 1 */
 export function encodeFrame(payload: Uint8Array): Uint8Array {
   const out = new Uint8Array(headerBytes + payload.length);
@@ -24,7 +26,7 @@ export function encodeFrame(payload: Uint8Array): Uint8Array {
 export class FrameDecoder {
   #limit: number;
   /** The first chunk as it came, or a copy of all that is not consumed, with room behind it. Written behind `#end` only. */
-  #buffer: Uint8Array = new Uint8Array(0);
+  #buffer: Uint8Array = nothing;
   #start = 0;
   #end = 0;
   #isOwn = false;
@@ -79,7 +81,17 @@ export class FrameDecoder {
     const begin = this.#start + headerBytes;
     this.#start = begin + length;
     this.#expected = 0;
-    return this.#buffer.subarray(begin, this.#start);
+    const payload = this.#buffer.subarray(begin, this.#start);
+    if (this.#start === this.#end) this.#release();
+    return payload;
+  }
+
+  /** All is consumed: a peer that is silent from here on keeps no memory of what it sent. */
+  #release(): void {
+    this.#buffer = nothing;
+    this.#start = 0;
+    this.#end = 0;
+    this.#isOwn = false;
   }
 
   /** Moves what is not consumed to where twice as much has room, so that each byte is copied a few times at most. */
