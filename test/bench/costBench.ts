@@ -40,7 +40,8 @@ interface Profile {
 /** A sample belongs to the first part that any function of its stack stands for. */
 const parts: readonly (readonly [string, (frame: Frame) => boolean])[] = [
   ["fan-out (delivery, sealing for others)", ({ url }) => /server\/(delivery|foreignEntries)\.ts$/.test(url)],
-  ["store", ({ url }) => /src\/store\/|bun:sqlite/.test(url)],
+  // Everything is called from the end of a turn, which is no work of the store.
+  ["store", ({ url }) => /src\/store\/(?!endOfTurn)|bun:sqlite/.test(url)],
   ["signature of the checkpoint", ({ functionName }) => functionName === "signState"],
   ["check of the signature", ({ functionName }) => functionName === "checkSignature"],
   [

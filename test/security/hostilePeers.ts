@@ -167,7 +167,10 @@ export class HostilePeers {
   }
 }
 
-/** The rows of every table of a SQLite file, which a process may have open. */
+/**
+ * The rows of every table of a SQLite file, which a process may have open, but for how many bytes somebody has asked to be
+ * stored: what is refused counts in that, too.
+ */
 export function keptRows(file: string): Kept {
   using database = new Database(file, { readonly: true });
   const tables = database
@@ -177,6 +180,7 @@ export function keptRows(file: string): Kept {
     database
       .query<Record<string, unknown>, []>(`SELECT * FROM "${name}"`)
       .all()
+      .filter(({ subject }) => !String(subject).startsWith("storage:"))
       .map((row) =>
         JSON.stringify(row, (_, value) => (value instanceof Uint8Array ? encodeHex(sha256(value)) : value)),
       );
