@@ -10,6 +10,8 @@ import type { ServerLog } from "./serverLog.ts";
 const parts = 128;
 /** No part is smaller than the longest request. */
 const minPartBytes = 256 * 1024;
+/** Whoever has taken a whole part while one is being drawn comes again so much later. */
+const drawingMs = 1_000;
 /** Persons whose drawn parts are remembered; whoever is forgotten draws another one. */
 const maxPersons = 16_384;
 
@@ -40,7 +42,7 @@ export class StorageQuota {
     this.#store = store;
     this.#now = now;
     this.#log = log;
-    this.#partBytes = Math.max(minPartBytes, Math.ceil(limit.capacity / parts));
+    this.#partBytes = Math.min(limit.capacity, Math.max(minPartBytes, Math.ceil(limit.capacity / parts)));
     this.#bucket = {
       capacity: Math.max(1, Math.floor(limit.capacity / this.#partBytes)),
       refillMs: this.#partBytes * limit.refillMs,
@@ -56,7 +58,8 @@ export class StorageQuota {
     const drawn = this.#drawn.find(person) ?? { left: 0, isDrawing: false, emptyUntilMs: 0 };
     this.#drawn.keep(person, drawn);
     if (drawn.left < 0) {
-      const waitMs = drawn.emptyUntilMs - this.#now();
+      const isAhead = drawn.isDrawing && drawn.left < -this.#partBytes;
+      const waitMs = Math.max(drawn.emptyUntilMs - this.#now(), isAhead ? drawingMs : 0);
       if (waitMs > 0) throw tryLater("you have stored as much as this server takes of one person", waitMs);
     }
     drawn.left -= bytes;
