@@ -1,5 +1,6 @@
 import type { Hex } from "../base/hex.ts";
 import type { Store } from "../store/store.ts";
+import { StoreError } from "../store/storeError.ts";
 import { BoundedCache } from "./boundedCache.ts";
 import { describeError } from "./describeError.ts";
 import { tryLater } from "./refusal.ts";
@@ -78,8 +79,9 @@ export class StorageQuota {
         drawn.left += this.#partBytes;
       }
     } catch (error) {
-      // Nothing can be stored then either; the next request asks again.
-      this.#log("WARNING", `Not known how much a person has stored: ${describeError(error)}`);
+      // That the store fails is told by whoever watches it. Nothing can be stored then, and the next request asks again.
+      if (error instanceof StoreError && error.code === "UNAVAILABLE") return;
+      this.#log("ERROR", `Not known how much a person has stored: ${describeError(error)}`);
     } finally {
       drawn.isDrawing = false;
     }
