@@ -152,9 +152,10 @@ const databaseTarget: Target = {
       if ("refused" in read) return read.refused;
       const { value } = read;
       if (value.kind === "sqlite") return "accepted a file";
-      const { password, host, user, database } = value.address;
+      const { password, host, port, user, database } = value.address;
       const isSecret =
-        password !== undefined && ![host, user, database].some((part) => part.includes(password));
+        password !== undefined &&
+        ![host, String(port), user, database].some((part) => part.includes(password));
       demand(!isSecret || !value.name.includes(password), "a name with the password");
       demand(value.address.port >= 1 && value.address.port <= 65_535, "a port that is none");
       return `accepted ${value.address.sslMode}`;
