@@ -49,7 +49,7 @@ describe("ca intermediate", () => {
     await cli.succeed("ca init --intermediates --force");
     await cli.succeed("ca intermediate");
     const third = await cli.fail(
-      "ca intermediate --cert certs/issuing_cert.pem --key certs/issuing_key.pem --name third --out certs/third",
+      "ca intermediate --days 30 --cert certs/issuing_cert.pem --key certs/issuing_key.pem --name third --out certs/third",
     );
     expect(third.stderr).toContain("PROFILE_VIOLATED");
   });
