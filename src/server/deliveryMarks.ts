@@ -6,6 +6,8 @@ import type { TokenBucket } from "./serverLimits.ts";
 /** Conversations whose marks are remembered, and persons whose rate is: those that were longest unused are forgotten. */
 const maxConversations = 4_096;
 const maxPersons = 4_096;
+/** Of one conversation: twice a full roster. Another server names devices that are not looked up here. */
+const maxDevices = 512;
 
 /**
  * How far members say that they have received: in memory alone, for those who ask later. It is a courtesy, so forgetting is
@@ -29,7 +31,8 @@ export class DeliveryMarks {
   /** @returns whether it is further than what was known of this device */
   note({ conversation, member, size }: DeliveryMark): boolean {
     const sizes = this.#sizes.find(conversation) ?? new Map<Hex, number>();
-    if (size <= (sizes.get(member) ?? 0)) return false;
+    const known = sizes.get(member);
+    if (size <= (known ?? 0) || (known === undefined && sizes.size >= maxDevices)) return false;
     sizes.set(member, size);
     this.#sizes.keep(conversation, sizes);
     return true;

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { DeliveryMarks } from "../../src/server/deliveryMarks.ts";
+import { randomHex } from "../store/certificateRecord.ts";
 import { directConversation, TestConversation } from "./testConversation.ts";
 import { TestServer } from "./testServer.ts";
 
@@ -117,4 +119,14 @@ test("release_pair lets the two begin another conversation, and is refused to ev
   expect(await aliceClient.refusal(again)).toMatchObject({ code: "CONVERSATION_EXISTS", detail: second.id });
   // The log of the first goes on as it was.
   await conversation.post(bobClient, conversation.message(bob));
+});
+
+test("the marks of one conversation are bounded, whoever another server says to be a member", () => {
+  const marks = new DeliveryMarks();
+  const conversation = randomHex(16);
+  const member = randomHex(32);
+  expect(marks.note({ conversation, member, size: 1 })).toBe(true);
+  for (let i = 0; i < 1_000; i++) marks.note({ conversation, member: randomHex(32), size: 1 });
+  expect(marks.of(conversation)).toHaveLength(512);
+  expect(marks.note({ conversation, member, size: 2 })).toBe(true);
 });
