@@ -1,26 +1,19 @@
 import { type Hex, isHex } from "../base/hex.ts";
 import { visible } from "../base/visible.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
+import { catchUp } from "./catchUp.ts";
 import { ClientError } from "./clientError.ts";
 import type { Connection, Push } from "./connection.ts";
 import { Conversation, type ConversationOwner } from "./conversation.ts";
 import type { ConversationContext } from "./conversationContext.ts";
-import { isExpiry, isServerFault } from "./conversationErrors.ts";
+import { isServerFault } from "./conversationErrors.ts";
 import { isFreshPathDue } from "./conversationKeys.ts";
 import { Deliveries } from "./deliveries.ts";
 import { type ConversationShelf, DirectConversations } from "./directConversations.ts";
 import type { Receipts } from "./receipts.ts";
-import { returnLogs } from "./returnLogs.ts";
-import { readToldSize } from "./toldMark.ts";
 import { type ConversationRecord, conversationSchema, decodeRecord, memberSchema } from "./vaultRecords.ts";
 
-/** Conversations that catch up at a time. */
-const maxCatchingUp = 8;
-
-/**
- * The conversations of a client: read from the vault when they are needed, found on the server, begun. (Beyond 300 lines: all of it
- * is about which of them there are.)
- */
+/** The conversations of a client: read from the vault when they are needed, found on the server, begun. */
 export class Conversations implements ConversationOwner, ConversationShelf {
   /** Those of two people. */
   readonly direct: DirectConversations;
@@ -100,7 +93,13 @@ export class Conversations implements ConversationOwner, ConversationShelf {
     this.deliveries.connected();
     this.#returningOn = connection;
     try {
-      await this.#catchUpWith(connection);
+      await catchUp(this.#context, connection, {
+        shelf: this,
+        duePaths: () => this.#duePaths(),
+        onReturned: () => this.#returned(connection),
+        follow: (id) => this.#catchUp(id),
+        onTrouble: (error, id) => this.#tell(error, id),
+      });
     } finally {
       this.#returned(connection);
     }
@@ -113,55 +112,6 @@ export class Conversations implements ConversationOwner, ConversationShelf {
 
   #returned(connection: Connection): void {
     if (this.#returningOn === connection) this.#returningOn = undefined;
-  }
-
-  async #catchUpWith(connection: Connection): Promise<void> {
-    const known = this.records();
-    const due = new Set<Hex>([...this.awake].map(({ id }) => id));
-    const served = new Map<Hex, number>();
-    for (const row of this.#context.vault.list("outgoing")) {
-      const id = row.key.slice(0, row.key.indexOf("/"));
-      if (isHex(id, 16)) due.add(id);
-    }
-    for (const [id, { contradiction, receipt_size, receipt_complete, size }] of known) {
-      const isUncountersigned = receipt_size > 0 && !receipt_complete;
-      const toldSize = this.#context.keepHistory ? readToldSize(this.#context.vault, id) : undefined;
-      if (contradiction === null && (isUncountersigned || (toldSize ?? size) < size)) due.add(id);
-    }
-    for (const id of this.#duePaths()) due.add(id);
-    for (let after: Hex | null = null, more = true; more; ) {
-      const answer: { conversations: readonly { conversation: Hex; size: number }[]; more: boolean } =
-        await connection.request({ type: "list_conversations", after });
-      for (const { conversation, size } of answer.conversations) {
-        served.set(conversation, size);
-        const record = known.get(conversation);
-        if (record?.contradiction === null ? record.size !== size : record === undefined)
-          due.add(conversation);
-      }
-      const last = answer.conversations.at(-1)?.conversation;
-      if (answer.more && (last === undefined || (after !== null && last <= after)))
-        throw new ClientError("SERVER_MISBEHAVED", "the server's list of conversations does not go on");
-      more = answer.more;
-      after = last ?? null;
-    }
-    for (const collection of ["replaced", "expired"] as const)
-      for (const { key } of this.#context.vault.list(collection)) if (isHex(key, 16)) due.delete(key);
-    await returnLogs(this.#context, connection, {
-      known: new Map([...known].filter(([id]) => !this.isExpired(id))),
-      served,
-      load: (id) => this.load(id),
-      onRefused: (error, id) => {
-        if (isExpiry(error)) this.load(id).expire(error);
-        else this.#tell(error, id);
-      },
-    });
-    this.#returned(connection);
-    for (const { id } of this.awake) if (!this.#isOver(id)) due.add(id);
-    await atATime(due, (id) => this.#catchUp(id));
-    const missing = [...known].flatMap(([id, { size, closed, contradiction }]) =>
-      size === 0 || closed || contradiction !== null || served.has(id) || this.#isOver(id) ? [] : [id],
-    );
-    await atATime(missing, (id) => this.#askWhetherExpired(connection, id));
   }
 
   /** The client is about to end. */
@@ -277,19 +227,6 @@ export class Conversations implements ConversationOwner, ConversationShelf {
     }
   }
 
-  /** Of one that the server does not list. What else it may say to that is told when the conversation is used. */
-  async #askWhetherExpired(connection: Connection, id: Hex): Promise<void> {
-    try {
-      await connection
-        .request({ type: "fetch_entries", conversation: id, from: 0, limit: 1 })
-        .catch((error: unknown) => {
-          if (isExpiry(error)) this.load(id).expire(error);
-        });
-    } catch (error) {
-      this.#tell(error, id);
-    }
-  }
-
   #known(id: Hex): Conversation | undefined {
     const known = this.#loaded.get(id);
     if (known !== undefined || !this.records().has(id)) return known;
@@ -351,13 +288,4 @@ export class Conversations implements ConversationOwner, ConversationShelf {
     const message = error instanceof Error ? error.message : "";
     this.#context.onEvent({ event: "error", code, message, conversation });
   }
-}
-
-/** Does `work` for each, some at a time. */
-async function atATime(ids: Iterable<Hex>, work: (id: Hex) => Promise<void>): Promise<void> {
-  const queue = [...ids];
-  const worker = async () => {
-    for (let id = queue.shift(); id !== undefined; id = queue.shift()) await work(id);
-  };
-  await Promise.all(Array.from({ length: maxCatchingUp }, worker));
 }
