@@ -1,6 +1,6 @@
 import type { Hex } from "../base/hex.ts";
 import { visible } from "../base/visible.ts";
-import { encodeAcknowledgeBody, encodeLeaveBody } from "../log/bodies.ts";
+import { encodeLeaveBody } from "../log/bodies.ts";
 import type { LogState } from "../log/logState.ts";
 import { servesAs } from "../log/memberIdentity.ts";
 import type { Certificate } from "../pki/certificate.ts";
@@ -22,6 +22,7 @@ import { Inbox } from "./inbox.ts";
 import { Intake } from "./intake.ts";
 import type { Invitation } from "./inviteDirect.ts";
 import { isCommit, Outbox, outcomeOf, type Sent } from "./outbox.ts";
+import { OwnEntries } from "./ownEntries.ts";
 import { encodePlaintext } from "./plaintext.ts";
 import { Poster } from "./poster.ts";
 import { Standing } from "./standing.ts";
@@ -57,8 +58,8 @@ export class Conversation {
   readonly #upkeep: Upkeep;
   readonly #inbox: Inbox;
   readonly #steps: ConversationSteps;
+  readonly #own: OwnEntries;
   #isNew: boolean;
-  #isKeeping = false;
 
   constructor(context: ConversationContext, owner: ConversationOwner, id: Hex) {
     this.id = id;
@@ -110,6 +111,11 @@ export class Conversation {
         failed: (error) => this.#break(error),
       },
     );
+    this.#own = new OwnEntries({
+      ...{ context, standing, outbox, impediments: this.impediments },
+      ...{ poster: this.#poster, steps: this.#steps },
+      onBroken: (error) => this.#break(error),
+    });
   }
 
   get state(): LogState | undefined {
@@ -183,12 +189,7 @@ export class Conversation {
 
   /** Takes over words from another conversation. @param batch becomes durable with them @returns where they stand */
   take(contents: readonly Uint8Array[], batch: VaultBatch): Promise<Sent>[] {
-    const items = contents.map((content) => this.outbox.add("message", content, "last"));
-    for (const item of items) this.outbox.store(item, batch);
-    this.#context.vault.commit(batch);
-    this.#steps.wake();
-    const { trouble } = this.impediments;
-    return items.map((item) => (trouble === undefined ? outcomeOf(item) : Promise.reject(trouble)));
+    return this.#own.take(contents, batch);
   }
 
   /** A newer CRL: tells of members who are revoked now; upkeep sees to what follows. */
@@ -222,33 +223,23 @@ export class Conversation {
   send(text: string): Promise<Sent> {
     const content = encodePlaintext(text);
     this.impediments.requireStay();
-    return this.#enqueue("message", content);
+    return this.#own.add("message", content);
   }
 
   /** Posts the own person's `leave` behind what waits. @returns when it stands; from this call on nothing more can be sent */
   leave(): Promise<Sent> {
     this.impediments.requireStay();
-    return this.#enqueue("leave", encodeLeaveBody());
+    return this.#own.add("leave", encodeLeaveBody());
   }
 
   /** Posts an `acknowledge` when something stands that no own entry has covered. */
-  async acknowledge(): Promise<void> {
-    // There has to be somebody to say it to, now and when all is said.
-    this.#context.connection();
-    await this.idle();
-    this.#context.connection();
-    if (!this.owesAcknowledgement) return;
-    await this.#enqueue("acknowledge", encodeAcknowledgeBody(this.standing.complaints));
-    await this.idle();
+  acknowledge(): Promise<void> {
+    return this.#own.acknowledge();
   }
 
   /** Whether somebody else has said something that no own entry covers. */
   get owesAcknowledgement(): boolean {
-    const { log } = this.standing;
-    const { fingerprint } = this.#context.self.certificate;
-    const own = log.state?.senders.get(fingerprint);
-    if (own === undefined || !own.inRoster || own.left) return false;
-    return log.lastStatementOfOthers(fingerprint) >= own.lastViewSize;
+    return this.#own.owesAcknowledgement;
   }
 
   /** Resolves when nothing is left to take in or to send. @throws {ClientError} why that can't be */
@@ -263,7 +254,7 @@ export class Conversation {
 
   close(): void {
     this.#steps.close();
-    this.#keep();
+    this.#own.keep();
     this.disconnected(this.impediments.close());
     this.#upkeep.close();
     this.#keys.wipe();
@@ -277,35 +268,6 @@ export class Conversation {
     } catch (error) {
       if (isConnectionTrouble(error)) return undefined;
       throw error;
-    }
-  }
-
-  /** An entry of the outbox, durable with the next tick. */
-  #enqueue(kind: "message" | "acknowledge" | "leave", content: Uint8Array): Promise<Sent> {
-    const { trouble, passes } = this.impediments;
-    if (trouble !== undefined && !passes) return Promise.reject(trouble);
-    const item = this.outbox.add(kind, content, "last");
-    this.#steps.wake();
-    this.#keepSoon();
-    return trouble === undefined ? outcomeOf(item) : Promise.reject(trouble);
-  }
-
-  /** A step that waits for the server must not keep what is added meanwhile from the vault. What is added in one tick goes together. */
-  #keepSoon(): void {
-    if (this.#isKeeping) return;
-    this.#isKeeping = true;
-    setImmediate(() => {
-      this.#isKeeping = false;
-      this.#keep();
-    });
-  }
-
-  #keep(): void {
-    if (this.impediments.isBroken) return;
-    try {
-      this.#poster.keep();
-    } catch (error) {
-      this.#break(error);
     }
   }
 
