@@ -1,6 +1,8 @@
 import type { Hex } from "../base/hex.ts";
+import type { OfferedOperator } from "../wire/operatorMessages.ts";
 import type { Comparison } from "./comparison.ts";
 import type { ConversationSummary } from "./conversationSummary.ts";
+import type { Login } from "./loginRequest.ts";
 import type { Member } from "./member.ts";
 import type { Sent } from "./outbox.ts";
 import type { VerifiedReceipt } from "./receipts.ts";
@@ -56,4 +58,22 @@ export interface MemberClient {
   quit(): Promise<void>;
   /** Closes everything at once, without receipts; what was not sent waits in the vault. Harmless after `quit`. */
   close(): void;
+}
+
+/** A person's client: a member that comes over the network and logs in. */
+export interface Client extends MemberClient {
+  /** Dials the server and agrees on keys; `progress` and `connected` tell of it. */
+  connect(): Promise<void>;
+  /** Makes an account for the own certificate, then goes on as `login`. */
+  register(account: { email: string; username: string; password: string }): Promise<void>;
+  /** Logs in, then catches up with every conversation. What comes is told by events. */
+  login(account: Login): Promise<void>;
+  /** The server's operator, where the login has offered one. */
+  readonly operator: OfferedOperator | undefined;
+}
+
+/** The client of the server's operator, in the server's own process. */
+export interface OperatorClient extends MemberClient {
+  /** Comes in, then catches up with every conversation. */
+  attach(): Promise<void>;
 }
