@@ -9,6 +9,7 @@ import { Reconnection } from "./reconnection.ts";
 import { isServerTrouble } from "./serverRest.ts";
 import type { SessionOptions } from "./sessionOptions.ts";
 import type { SessionUser } from "./sessionUser.ts";
+import { takeCrl } from "./takeCrl.ts";
 
 /** At most one connection to the server, from dialling to its end, and what it takes to be on it: account, key packages, CRL. */
 export class Session {
@@ -256,32 +257,12 @@ export class Session {
 
   #take(push: Push): void {
     if (this.#isClosed) return;
-    if (push.type !== "crl") {
-      this.#user.pushed(push);
-      return;
-    }
-    try {
-      if (this.#options.revocations.take(push.crl)) this.#judgeAgain();
-    } catch (error) {
-      const why = error instanceof Error ? error.message : "";
-      const message = `the server's list of revoked certificates was refused: ${why}`;
-      this.#options.onEvent({ event: "warning", code: "STALE_CRL", message });
-    }
-  }
-
-  /** A newer CRL: the server has to stand up to it, then the members. */
-  #judgeAgain(): void {
-    const { directory, route } = this.#options;
-    const connection = this.#connection;
-    if (connection === undefined) return;
-    try {
-      directory.verifyServer(connection.serverChain, route.host);
-    } catch (cause) {
-      const message = `the server's certificate is refused: ${cause instanceof Error ? cause.message : ""}`;
-      connection.close(new ClientError("SERVER_CERTIFICATE", message, { cause }));
-      return;
-    }
-    this.#user.revocationsChanged();
+    if (push.type === "crl")
+      takeCrl(push.crl, this.#options, {
+        connection: () => this.#connection,
+        onServerStands: () => this.#user.revocationsChanged(),
+      });
+    else this.#user.pushed(push);
   }
 
   #ended(reason: ClientError): void {
