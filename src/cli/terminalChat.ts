@@ -5,6 +5,7 @@ import { CatchingUp, type CaughtUp, type MessageEvent } from "./terminalCatchUp.
 import { complete, type Vocabulary } from "./terminalCompletion.ts";
 import type { TerminalDevice } from "./terminalDevice.ts";
 import { type EditorAction, edit, emptyEditor, replaceBefore } from "./terminalEditor.ts";
+import { EnteredLines } from "./terminalEntered.ts";
 import { composeFrame, type UnsentMessage } from "./terminalFrame.ts";
 import type { Key } from "./terminalKeys.ts";
 import { dayOf, daySeparator, linesOfEvent, wrapLines } from "./terminalLines.ts";
@@ -65,11 +66,8 @@ export class TerminalChat implements ChatInput, ChatView {
   #above: Row[] = [];
   #drawing: Timer | undefined;
   #looking: Timer | undefined;
-  /** Lines that were entered and not taken. */
-  readonly #entered: string[] = [];
-  #hasInput = true;
+  readonly #entered = new EnteredLines();
   #isGone = false;
-  #onEntered: () => void = () => {};
 
   constructor(options: TerminalChatOptions) {
     this.#options = options;
@@ -78,7 +76,11 @@ export class TerminalChat implements ChatInput, ChatView {
       keepsAll: options.keepsNoHistory,
       onEnd: (caughtUp) => this.#printCaughtUp(caughtUp),
     });
-    this.lines = this.#read();
+    this.lines = this.#entered.read(() => {
+      // Whoever reads wants no more: what is left to do is said, and Ctrl-C still works.
+      if (this.#phase === "live") this.#phase = "ending";
+      this.#draw();
+    });
   }
 
   /** Takes the terminal. Until then events are just printed. */
@@ -94,7 +96,7 @@ export class TerminalChat implements ChatInput, ChatView {
       },
       end: () => {
         this.#isGone = true;
-        this.#endInput();
+        this.#entered.end();
       },
       resized: () => this.#draw(),
       resumed: () => {
@@ -116,7 +118,7 @@ export class TerminalChat implements ChatInput, ChatView {
     this.#catchingUp.end();
     this.#draw();
     this.#release("over");
-    this.#endInput();
+    this.#entered.end();
   }
 
   #release(phase: "before" | "over"): void {
@@ -252,11 +254,10 @@ export class TerminalChat implements ChatInput, ChatView {
   #act(action: EditorAction, mayInterrupt: boolean): void {
     switch (action.kind) {
       case "submit":
-        this.#entered.push(action.line);
-        this.#onEntered();
+        this.#entered.add(action.line);
         return;
       case "end":
-        this.#endInput();
+        this.#entered.end();
         return;
       case "interrupt":
         if (mayInterrupt) this.#options.onInterrupt();
@@ -280,28 +281,5 @@ export class TerminalChat implements ChatInput, ChatView {
     const { before, candidates } = complete(this.#editor.buffer.before, this.#source.vocabulary());
     this.#editor = replaceBefore(this.#editor, before);
     this.#hint = candidates.length === 0 ? undefined : candidates.map((word) => shownText(word)).join("  ");
-  }
-
-  #endInput(): void {
-    this.#hasInput = false;
-    this.#onEntered();
-  }
-
-  async *#read(): AsyncGenerator<string> {
-    try {
-      for (;;) {
-        const line = this.#entered.shift();
-        if (line !== undefined) yield line;
-        else if (!this.#hasInput) return;
-        else
-          await new Promise<void>((resolve) => {
-            this.#onEntered = resolve;
-          });
-      }
-    } finally {
-      // Whoever reads wants no more: what is left to do is said, and Ctrl-C still works.
-      if (this.#phase === "live") this.#phase = "ending";
-      this.#draw();
-    }
   }
 }
