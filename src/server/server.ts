@@ -17,14 +17,13 @@ import { Listener } from "./listener.ts";
 import { OperatorSessions } from "./operatorSessions.ts";
 import { OwnIdentity, type ServerIdentity } from "./ownIdentity.ts";
 import { PasswordHasher } from "./passwordHasher.ts";
-import { certificateRecord } from "./person.ts";
 import { Readiness } from "./readiness.ts";
 import { Relay } from "./relay.ts";
 import { replaceCrl } from "./replaceCrl.ts";
+import { replaceIdentity, storeIdentity } from "./replaceIdentity.ts";
 import { Restoration } from "./restoration.ts";
 import { type CrlPolicy, Revocation } from "./revocation.ts";
 import { type ConnectionServices, runSession } from "./runSession.ts";
-import { ServerError } from "./serverError.ts";
 import type { ServerGauges } from "./serverGauges.ts";
 import { serverIdentity } from "./serverIdentity.ts";
 import { defaultLimits, retention, type ServerLimits } from "./serverLimits.ts";
@@ -265,12 +264,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       if (isNewer) sharedCrls?.exchangeSoon();
       return isNewer;
     },
-    async replaceIdentity({ chain, key }) {
-      const next = serverIdentity({ chain, key, anchors, now }, revocation);
-      identity.requireSameNames(next);
-      await storeIdentity(shared, next);
-      identity.replace(next);
-      log("INFO", `Certificate ${next.verified.certificate.fingerprint} in use`);
+    async replaceIdentity(next) {
+      await replaceIdentity(shared, next);
       expiry.look(now());
     },
     stop: () => {
@@ -278,16 +273,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       return stopping;
     },
   };
-}
-
-/** @throws {ServerError} `CERTIFICATE_REFUSED` */
-async function storeIdentity({ store, now }: Services, { verified }: ServerIdentity): Promise<void> {
-  const stored = await store.accounts.putCertificate(certificateRecord(verified, "server"), now());
-  if (stored !== "stored")
-    throw new ServerError(
-      "CERTIFICATE_REFUSED",
-      "the store knows another certificate with this issuer and serial number, issue a new one",
-    );
 }
 
 /** Candidates for issuers of lists; whether they are certificates at all is judged with the server's own path. */
