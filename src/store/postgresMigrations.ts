@@ -4,6 +4,8 @@ import { takeOverUsers } from "./legacyUsers.ts";
 import type { Transaction } from "./postgresDatabase.ts";
 import { StoreError } from "./storeError.ts";
 
+// Beyond 300 lines: one list, of all migrations in their order, which grows by one with every version of the schema.
+
 /** "SCst" and a number: the advisory lock under which one node migrates while others wait. */
 const lock = [0x53437374, 1] as const;
 
