@@ -21,6 +21,9 @@ import { endingSignals, keyboard } from "./terminalKeyboard.ts";
 /** With `--acknowledge`: long enough that a lively conversation is not doubled, short enough that nobody waits for it. */
 const acknowledgeEveryMs = 3_000;
 
+/** Whoever answers at once needs no other connection. */
+const hesitationMs = 500;
+
 /** `securechat connect`: logs in or registers, then chats until the end of input. */
 export async function connect(args: Arguments): Promise<number> {
   let isTold = !args.has("json");
@@ -100,12 +103,13 @@ async function openAndChat(args: Arguments, tell: (error: unknown) => void): Pro
       },
     }),
   );
-  /** A connection that has ended meanwhile is made again, so that the answers are not lost on it. */
+  /** The connection is made again when that took its time, so that the answers are not lost on one that is about to end. */
   const ask = async <T>(questions: () => Promise<T>): Promise<T> => {
     isAsking = true;
+    const askedMs = performance.now();
     try {
       const answers = await questions();
-      await attempt(() => client.connect());
+      await attempt(() => client.connect(performance.now() - askedMs > hesitationMs));
       return answers;
     } finally {
       isAsking = false;

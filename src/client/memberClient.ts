@@ -62,8 +62,12 @@ export interface MemberClient {
 
 /** A person's client: a member that comes over the network and logs in. */
 export interface Client extends MemberClient {
-  /** Dials the server and agrees on keys; `progress` and `connected` tell of it. */
-  connect(): Promise<void>;
+  /**
+   * Dials the server and agrees on keys; `progress` and `connected` tell of it.
+   *
+   * @param anew whether a connection on which nobody has logged in yet gives way: the server waits no longer than 30 s for that
+   */
+  connect(anew?: boolean): Promise<void>;
   /** Makes an account for the own certificate, then goes on as `login`. */
   register(account: { email: string; username: string; password: string }): Promise<void>;
   /** Logs in, then catches up with every conversation. What comes is told by events. */

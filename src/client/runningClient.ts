@@ -98,9 +98,9 @@ export class RunningClient implements Client, OperatorClient {
     this.#timer.unref();
   }
 
-  async connect(): Promise<void> {
+  async connect(anew?: boolean): Promise<void> {
     this.#requireOpen();
-    await this.#session.connect();
+    await this.#session.connect(anew);
   }
 
   async register({ email, username, password }: { email: string; username: string; password: string }) {

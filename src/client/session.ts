@@ -63,10 +63,8 @@ export class Session {
 
   /** @throws {ClientError} `NOT_CONNECTED` */
   require(): Connection {
-    const { connection } = this;
-    if (connection === undefined)
-      throw new ClientError("NOT_CONNECTED", "there is no connection to the server");
-    return connection;
+    if (this.connection !== undefined) return this.connection;
+    throw new ClientError("NOT_CONNECTED", "there is no connection to the server");
   }
 
   /** The server's operator, if the newest login has offered one who is under the certificate of that connection. Without a
@@ -75,10 +73,13 @@ export class Session {
     return this.#operator;
   }
 
-  /** @throws {ClientError} as `Route.open` */
-  async connect(): Promise<void> {
+  /** @param anew whether a connection on which nobody has logged in gives way to another @throws {ClientError} as `Route.open` */
+  async connect(anew = false): Promise<void> {
     const { route, timeouts, onEvent } = this.#options;
-    if (this.#connection?.isOpen) return;
+    if (this.#connection?.isOpen) {
+      if (!anew || this.#isAuthenticated) return;
+      this.#giveUp(this.#connection, new ClientError("CONNECTION_LOST", "another takes its place"));
+    }
     // Of later connections it is told when they stand.
     const opened = await route.open((step) => this.isMending || onEvent({ event: "progress", step }));
     const connection = new Connection(opened, {
@@ -86,10 +87,7 @@ export class Session {
       onPush: (push) => this.#take(push),
       onClose: (reason) => this.#ended(reason),
     });
-    if (this.#isClosed) {
-      connection.close(new ClientError("CONNECTION_LOST", "closed"));
-      return;
-    }
+    if (this.#isClosed) return connection.close(new ClientError("CONNECTION_LOST", "closed"));
     this.#connection = connection;
     this.#isAuthenticated = !route.needsLogin;
     this.#isClosedTold = false;
@@ -131,12 +129,17 @@ export class Session {
       } catch (error) {
         if (others === 0 || !isServerTrouble(error) || this.#connection !== connection) throw error;
         route.moveOn();
-        this.#isMovingOn = true;
-        connection.close(error);
-        this.#isMovingOn = false;
+        this.#giveUp(connection, error);
         await this.connect();
       }
     }
+  }
+
+  #giveUp(connection: Connection, reason: ClientError): void {
+    this.#connection = undefined;
+    this.#isMovingOn = true;
+    connection.close(reason);
+    this.#isMovingOn = false;
   }
 
   async #authenticate(connection: Connection, request: EntryRequest): Promise<AnswerTo<"login">> {
@@ -266,10 +269,7 @@ export class Session {
   }
 
   #ended(reason: ClientError): void {
-    if (this.#isMovingOn) {
-      this.#connection = undefined;
-      return;
-    }
+    if (this.#isMovingOn) return;
     const wasIn = this.#isAuthenticated;
     if (reason.code === "REPLACED" && this.#hasStrayLogin) {
       // It was the client itself, and that once only: two clients must not take turns for ever.
