@@ -91,7 +91,7 @@ export class Conversation {
       },
       onDue,
       onRefused: () => {
-        if (standing.log.size > 0) this.#inbox.mustAsk();
+        if (standing.hasBegun) this.#inbox.mustAsk();
         this.#steps.wake();
       },
     });
@@ -273,7 +273,7 @@ export class Conversation {
 
   /** An own create that never stood leaves nothing to ask for. */
   #mustAsk(): void {
-    if (this.standing.log.size > 0 || !this.outbox.items.some(isCommit)) this.#inbox.mustAsk();
+    if (this.standing.hasBegun || !this.outbox.items.some(isCommit)) this.#inbox.mustAsk();
   }
 
   #stored(): void {

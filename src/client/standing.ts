@@ -92,6 +92,11 @@ export class Standing {
     return this.#folder;
   }
 
+  /** Whether anything has come to stand, also where a damaged transcript has to come from the server again. */
+  get hasBegun(): boolean {
+    return this.log.size > 0 || this.#record.size > 0;
+  }
+
   get isStopped(): boolean {
     return this.#record.contradiction !== null;
   }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { encodeHex, type Hex } from "../../src/base/hex.ts";
 import { ClientError } from "../../src/client/clientError.ts";
@@ -8,6 +8,7 @@ import { decodeOpening, decodeRecord, outgoingSchema } from "../../src/client/va
 import { systemRandom } from "../../src/crypto/systemRandom.ts";
 import { TestServer } from "../server/testServer.ts";
 import { disposableServer, watchAppends } from "./disposableServer.ts";
+import { overriding } from "./overriding.ts";
 import { Party } from "./testParty.ts";
 
 let server: TestServer;
@@ -187,6 +188,47 @@ for (const [what, damage] of [
     await party.client.send(conversation, "still here");
     await other.until(() => other.texts.includes("still here"));
   });
+
+test("a transcript that is cut while an own commit waits is repaired before anything is signed", async () => {
+  await using own = await disposableServer();
+  const { alice, bob, conversation } = await conversationOf("commit", own);
+  await using before = alice;
+  await using other = bob;
+  await before.quit();
+  await other.quit();
+  await own.stop();
+  const [uploading, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  own.wrapStore = (store) =>
+    overriding(store, {
+      blobs: overriding(store.blobs, {
+        async putPiece(piece) {
+          uploading.resolve();
+          await released.promise;
+          return store.blobs.putPiece(piece);
+        },
+      }),
+    });
+  await own.start();
+  // A fresh path is due.
+  for (const one of [own, before, other]) one.skewMs = 25 * 3_600_000;
+  const arriving = before.login().catch(() => undefined);
+  await uploading.promise;
+  await using after = before.kill();
+  released.resolve();
+  await arriving;
+  const [folder = ""] = readdirSync(join(after.folder, "transcripts"));
+  const file = join(after.folder, "transcripts", folder, "transcript.jsonl");
+  writeFileSync(file, `${readFileSync(file, "utf8").split("\n")[0]}\n`);
+  await after.login();
+  expect(after.of("warning").map(({ code }) => code)).toContain("TRANSCRIPT_REPAIRED");
+  await after.client.send(conversation, "still here");
+  await other.login();
+  await other.until(() => other.texts.includes("still here"));
+  expect(after.of("error")).toEqual([]);
+  expect(after.of("membership").map(({ action, by }) => `${action} by ${by}`)).toEqual([
+    "update by commit.a",
+  ]);
+});
 
 test("lines that the transcript has and the vault has not are taken in again", async () => {
   const { alice, bob, conversation } = await conversationOf("surplus");
