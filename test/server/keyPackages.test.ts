@@ -158,3 +158,23 @@ test("who takes key packages too fast is told when to come again, per target and
   expect(Number(inAll.detail)).toBeLessThanOrEqual(60_000);
   await server.dispose();
 });
+
+test("who publishes key packages too often is told when to come again, and what was published stays", async () => {
+  const server = await TestServer.create({
+    limits: { keyPackagePublications: { capacity: 2, refillMs: 60_000 } },
+  });
+  const [alice, bob] = [await server.person("alice"), await server.person("bob")];
+  const [client, bobClient] = [await server.register(alice), await server.register(bob)];
+  const { publicPackage } = await newKeyPackage(alice.device);
+  const publish = (packages: readonly Uint8Array[]) =>
+    ({ type: "publish_key_packages", packages, last_resort: null }) as const;
+  await client.expect("published", publish([publicPackage]));
+  await client.expect("published", publish([]));
+  const refused = await client.refusal(publish([(await newKeyPackage(alice.device)).publicPackage]));
+  expect(refused.code).toBe("TRY_LATER");
+  expect(Number(refused.detail)).toBeGreaterThan(50_000);
+  const fetch = { type: "fetch_key_packages", username: "alice" } as const;
+  expect((await bobClient.expect("key_packages", fetch)).packages).toHaveLength(1);
+  expect(await bobClient.refusalCode(fetch)).toBe("NO_KEY_PACKAGE");
+  await server.dispose();
+});
