@@ -19,34 +19,51 @@ export function insert({ before, after }: Buffer, text: string): Buffer {
   return { before: before + text, after };
 }
 
+const letters = characterSet(/[\p{L}\p{M}\p{N}_]/u);
+const nonBlanks = characterSet(/\S/u);
+
 /** Places that the cursor can go to from where it is. @returns the distance in UTF-16 units, 0 when there is none */
 export const distanceTo = {
   previousCharacter: ({ before }: Buffer) => clustersOf(before.slice(-maxClusterChars)).at(-1)?.length ?? 0,
   nextCharacter: ({ after }: Buffer) => clustersOf(after.slice(0, maxClusterChars))[0]?.length ?? 0,
-  previousWord: ({ before }: Buffer) => before.length - startOfLast(before, /[\p{L}\p{M}\p{N}_]/u),
+  previousWord: ({ before }: Buffer) => before.length - startOfLast(before, letters),
   nextWord: ({ after }: Buffer) => /^[^\p{L}\p{M}\p{N}_]*[\p{L}\p{M}\p{N}_]*/u.exec(after)?.[0].length ?? 0,
-  previousBlank: ({ before }: Buffer) => before.length - startOfLast(before, /\S/u),
+  previousBlank: ({ before }: Buffer) => before.length - startOfLast(before, nonBlanks),
   lineStart: ({ before }: Buffer) => before.length - (before.lastIndexOf("\n") + 1),
   lineEnd: ({ after }: Buffer) => (after.includes("\n") ? after.indexOf("\n") : after.length),
   start: ({ before }: Buffer) => before.length,
   end: ({ after }: Buffer) => after.length,
 } as const;
 
+/** Whether a code point is one of a set. */
+interface CharacterSet {
+  readonly pattern: RegExp;
+  /** The answers for ASCII, by code. */
+  readonly ascii: readonly boolean[];
+}
+
+function characterSet(pattern: RegExp): CharacterSet {
+  return {
+    pattern,
+    ascii: Array.from({ length: 128 }, (_, code) => pattern.test(String.fromCharCode(code))),
+  };
+}
+
 /**
  * Read backwards, since a pattern that ends in `$` is tried from every place of the text.
  *
- * @param member one character of a word @returns where the last word begins, 0 when there is none
+ * @param word the characters of a word @returns where the last word begins, 0 when there is none
  */
-function startOfLast(text: string, member: RegExp): number {
-  let start = text.length;
+function startOfLast(text: string, { pattern, ascii }: CharacterSet): number {
   let isInside = false;
-  while (start > 0) {
-    const character = lastCharacter(text, start);
-    if (member.test(character)) isInside = true;
-    else if (isInside) break;
-    start -= character.length;
+  for (let start = text.length; start > 0; ) {
+    const known = ascii[text.charCodeAt(start - 1)];
+    const character = known === undefined ? lastCharacter(text, start) : undefined;
+    if (known ?? pattern.test(character ?? "")) isInside = true;
+    else if (isInside) return start;
+    start -= character?.length ?? 1;
   }
-  return start;
+  return 0;
 }
 
 /** @returns the code point before `end` */
