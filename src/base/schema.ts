@@ -2,6 +2,7 @@ import { decodeBase64, encodeBase64 } from "./base64.ts";
 import { decodeUtf8, encodeUtf8 } from "./bytes.ts";
 import { CodedError } from "./codedError.ts";
 import { type Hex, isHex } from "./hex.ts";
+import { visible } from "./visible.ts";
 
 /** A JSON text or one of its fields is not what the specification says. */
 export class SchemaError extends CodedError<
@@ -230,8 +231,9 @@ function join(path: string, name: string): string {
   return path === "" ? name : `${path}.${name}`;
 }
 
+/** A name that whoever wrote the text has chosen, for a message. */
 function short(name: string): string {
-  return JSON.stringify(name.slice(0, 32)).slice(1, -1);
+  return visible(name.slice(0, 32));
 }
 
 function wrong(path: string, expected: string): SchemaError {
