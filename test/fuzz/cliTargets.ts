@@ -172,7 +172,7 @@ const terminalTarget: Target = {
   name: "terminalInput",
   form: "bytes",
   // A key may take time that grows with the text, so there is an end to both; a square of the text is noticed.
-  limitMs: 500,
+  limitMs: 300,
   maxBytes: 20_000,
   iterations: 800,
   async makeFixture() {
