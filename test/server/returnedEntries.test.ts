@@ -8,6 +8,7 @@ import { signCheckpoint } from "../../src/log/checkpoint.ts";
 import { leafHash, parseEntry } from "../../src/log/entry.ts";
 import { backUpSqlite } from "../../src/store/sqliteBackup.ts";
 import { openSqliteStore } from "../../src/store/sqliteStore.ts";
+import type { Store } from "../../src/store/store.ts";
 import type { WireCheckpoint } from "../../src/wire/sessionMessages.ts";
 import { overriding } from "../client/overriding.ts";
 import type { Issued } from "../pki/testAuthority.ts";
@@ -240,6 +241,21 @@ describe("entries that a restored server lacks", () => {
   });
 });
 
+/** Two people on a server under whose hands every log gets this short, as when its store is put back while it runs. */
+async function putBackUnderIt(size: number, wrap: (store: Store) => Store = (store) => store) {
+  const server = await TestServer.create();
+  servers.push(server);
+  let isBack = false;
+  await server.stop();
+  server.wrapStore = (store) =>
+    withLog(wrap(store), { size: (one) => (isBack ? Promise.resolve(size) : store.log.size(one)) });
+  await server.start();
+  const putBack = () => {
+    isBack = true;
+  };
+  return { server, putBack, ...(await directConversation(server, ["alice", "bob"])) };
+}
+
 describe("a restored server", () => {
   test("takes nothing new before every device of the conversation was heard, and tells a stranger no more than ever", async () => {
     const loss = await Loss.create();
@@ -365,19 +381,9 @@ describe("a restored server", () => {
   });
 
   test("whose store is put back under it notices before it takes anything", async () => {
-    const server = await TestServer.create();
-    servers.push(server);
-    let isBack = false;
-    await server.stop();
-    server.wrapStore = (store) =>
-      withLog(store, { size: (one) => (isBack ? Promise.resolve(1) : store.log.size(one)) });
-    await server.start();
-    const { alice, aliceClient, bobClient, conversation } = await directConversation(server, [
-      "alice",
-      "bob",
-    ]);
+    const { server, putBack, alice, aliceClient, bobClient, conversation } = await putBackUnderIt(1);
     await conversation.post(aliceClient, conversation.message(alice));
-    isBack = true;
+    putBack();
     // Her entry is judged behind the shorter log, and does not come to stand there.
     await aliceClient.request(post(conversation.message(alice))).catch(() => undefined);
     expect(await bobClient.ended).toBe("shutting_down");
@@ -385,18 +391,8 @@ describe("a restored server", () => {
   });
 
   test("waits no second time for a log that it found to be gone, once its operator has said so", async () => {
-    const server = await TestServer.create();
-    servers.push(server);
-    let isBack = false;
-    await server.stop();
-    server.wrapStore = (store) =>
-      withLog(store, { size: (one) => (isBack ? Promise.resolve(0) : store.log.size(one)) });
-    await server.start();
-    const { alice, aliceClient, bob, bobClient, conversation } = await directConversation(server, [
-      "alice",
-      "bob",
-    ]);
-    isBack = true;
+    const { server, putBack, alice, aliceClient, bob, bobClient, conversation } = await putBackUnderIt(0);
+    putBack();
     await aliceClient.request(post(conversation.message(alice))).catch(() => undefined);
     expect(await bobClient.ended).toBe("shutting_down");
     const beside = await openSqliteStore({ file: server.file });
@@ -422,11 +418,7 @@ describe("a restored server", () => {
   });
 
   test("holds back every log when it sees a loss while another process begins to wait for one log", async () => {
-    const server = await TestServer.create();
-    servers.push(server);
-    let isBack = false;
-    await server.stop();
-    server.wrapStore = (store) => {
+    const beginningElsewhere = (store: Store): Store => {
       const { restoration } = store;
       let isFirst = true;
       const begin: typeof restoration.begin = async (wait) => {
@@ -434,18 +426,12 @@ describe("a restored server", () => {
         isFirst = false;
         return await restoration.begin(wait);
       };
-      return {
-        ...withLog(store, { size: (one) => (isBack ? Promise.resolve(1) : store.log.size(one)) }),
-        restoration: overriding(restoration, { begin }),
-      };
+      return { ...store, restoration: overriding(restoration, { begin }) };
     };
-    await server.start();
-    const { alice, aliceClient, bobClient, conversation } = await directConversation(server, [
-      "alice",
-      "bob",
-    ]);
+    const made = await putBackUnderIt(1, beginningElsewhere);
+    const { server, putBack, alice, aliceClient, bobClient, conversation } = made;
     await conversation.post(aliceClient, conversation.message(alice));
-    isBack = true;
+    putBack();
     await aliceClient.request(post(conversation.message(alice))).catch(() => undefined);
     expect(await bobClient.ended).toBe("shutting_down");
     const beside = await openSqliteStore({ file: server.file });
